@@ -1,0 +1,250 @@
+"""Frozen JSON-like values, places, trees, runs and the holes that an apply fills.
+
+Nothing here performs anything: a `Place` says where, a `Tree` says which bytes, a `Run` says what to start. A hole
+(`OutputRef`, `StepRef`) stands where a value is known only after something else was made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeVar
+
+from specforge.core.address import Address
+
+T = TypeVar("T")
+
+
+class Frozen(dict[str, Any]):
+    """A hashable, read-only mapping of JSON values; lists in it are tuples, mappings in it are `Frozen`.
+
+    It derives from `dict` so that `json` encodes it without a detour. Build it with `frozen(value)`.
+    """
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a Frozen mapping cannot be changed; build a new one")
+
+    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __ior__ = _refuse  # type: ignore[assignment]
+
+    def with_(self, **changes: Any) -> Frozen:
+        """Return a copy in which the named keys have new values."""
+        return Frozen({**self, **{key: frozen(value) for key, value in changes.items()}})
+
+    def __reduce__(self) -> tuple[type[Frozen], tuple[dict[str, Any]]]:
+        return (Frozen, (dict(self),))
+
+
+EMPTY = Frozen()
+
+
+def frozen(value: Any) -> Any:
+    """Return `value` with every mapping made `Frozen` and every list made a tuple, all the way down."""
+    if isinstance(value, Frozen):
+        return value
+    if isinstance(value, Mapping):
+        return Frozen({str(key): frozen(item) for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        return tuple(frozen(item) for item in value)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRef:
+    """A hole: output `key` of the resource at `address`, known once that resource has been applied."""
+
+    address: Address
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRef:
+    """A hole: output `key` of an earlier step (by its name) of the same part of the same change.
+
+    The step name `""` means the part itself; its only key is `identity`.
+    """
+
+    step: str
+    key: str
+
+
+IDENTITY = StepRef("", "identity")
+"""The hole for the identity of the part that a step belongs to; filled by the engine, which computes it."""
+
+Hole = OutputRef | StepRef
+
+
+def map_holes(value: Any, fill: Callable[[Hole], Any]) -> Any:
+    """Return `value` with every hole in it replaced by `fill(hole)`; untouched parts are shared, not copied."""
+    if isinstance(value, OutputRef | StepRef):
+        return fill(value)
+    if isinstance(value, Frozen):
+        return Frozen({key: map_holes(item, fill) for key, item in value.items()})
+    if isinstance(value, tuple):
+        return tuple(map_holes(item, fill) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type | Address):
+        changes = {}
+        for each in dataclasses.fields(value):
+            before = getattr(value, each.name)
+            after = map_holes(before, fill)
+            if after is not before and after != before:
+                changes[each.name] = after
+        return dataclasses.replace(value, **changes) if changes else value
+    return value
+
+
+def holes_in(value: Any) -> tuple[Hole, ...]:
+    """Return every hole in `value`, in the order they occur, each once."""
+    found: dict[Hole, None] = {}
+
+    def note(hole: Hole) -> Hole:
+        found[hole] = None
+        return hole
+
+    map_holes(value, note)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Somewhere that executors work: the output of a Store or a Pool.
+
+    `driver` names the executor ("folder", "local", …); `id` tells two places of one driver apart and is relative to
+    the project's root wherever the user wrote it so (a moved project keeps its places); `settings` are the driver's.
+    """
+
+    driver: str
+    id: str
+    settings: Frozen = EMPTY
+
+    def __str__(self) -> str:
+        return f"{self.driver}:{self.id}"
+
+
+PROJECT = Place("folder", ".")
+"""The user's own project folder: sources and code are read there, nothing is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A folder of files with a content digest (`specforge.formats.tree`).
+
+    With `path`, the files lie in that folder of `place`; with `path=None` the tree is published in a store and found
+    there by its digest. `digest` may be a hole, or None while nobody has computed it.
+    """
+
+    place: Place
+    path: str | None
+    digest: str | Hole | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one job may use: `cpu` cores (may be a fraction), `memory` in bytes. None: the pool's share of a slot."""
+
+    cpu: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The body of a job: what to start and with what.
+
+    In `argv` the word `@python` is the toolchain's interpreter (without a toolchain: the one that runs specforge) and
+    `@in/NAME`, `@out`, `@out/NAME`, `@code` are the job's folders; the executor puts the real paths in.
+    `toolchain` is the engine's entry of specforge.lock, or None.
+    """
+
+    argv: tuple[str, ...]
+    toolchain: Frozen | None = None
+    variables: Frozen = EMPTY
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The run key: names one effect so that whoever performs it again finds it. Computable without the intent.
+
+    `attempt` counts from 1: one more than the runs of this identity that this lineage has recorded as ended.
+    """
+
+    lineage: str
+    address: Address
+    identity: str
+    attempt: int
+    step: str
+
+    @property
+    def id(self) -> str:
+        """A name for folders, containers and submissions: readable, and unique by a hash of the whole key."""
+        from specforge.core.digest import digest_of
+
+        whole = digest_of([self.lineage, str(self.address), self.identity, self.attempt, self.step])
+        return f"{self.address}-{self.step}-{self.attempt}-{whole[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSeries:
+    """The row of version names of one resource in a store: V001, V002, … per project, kind and name.
+
+    `pattern` is a format string with one number: `V{:03d}`, or `0.0.{}`.
+    """
+
+    project: str
+    kind: str
+    name: str
+    pattern: str
+
+    def version(self, number: int) -> str:
+        """Return the name of the version with this number, counted from 1."""
+        return self.pattern.format(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Which files of a folder count.
+
+    `suffixes` (lower case, with the dot; empty: all files); `executable=False` leaves the executable bit out of the
+    digest (data); the rules for what is never read (`.git`, `__pycache__`, …, `.specignore`) hold always.
+    """
+
+    suffixes: tuple[str, ...] = ()
+    executable: bool = True
+
+
+def unique(values: Iterable[T]) -> tuple[T, ...]:
+    """Return the values in order of first occurrence, each once."""
+    return tuple(dict.fromkeys(values))
+
+
+@dataclass(frozen=True, slots=True)
+class JobInput:
+    """A folder that a job reads: mounted or fetched under the name, read-only.
+
+    `usages`: of a tree with a manifest, show only the samples with one of these usages; None: everything as it is.
+    A sample without usage counts as `TRAIN`.
+    """
+
+    name: str
+    tree: Tree
+    usages: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutput:
+    """A tree that a job leaves: folder `path` below its output folder (`.`: all of it), without `exclude`.
+
+    `@log` as path is the job's log. A missing `required` output fails the job with `missing_hint`.
+    """
+
+    name: str
+    path: str
+    exclude: tuple[str, ...] = ()
+    required: bool = False
+    missing_hint: str = field(default="")

@@ -1,0 +1,1 @@
+"""The shell that joins the parts: observes, applies, the only writer."""

@@ -1,0 +1,1 @@
+"""Files to Project: the only code that reads YAML."""

@@ -1,0 +1,1 @@
+"""Plan: generic and pure; no kind is named here."""

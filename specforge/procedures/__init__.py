@@ -1,0 +1,1 @@
+"""How data work is done. Standard library and the engine only: travels into jobs."""

@@ -1,0 +1,1 @@
+"""Pure views: plan, diagnostics, result, graph as text and JSON."""

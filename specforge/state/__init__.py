@@ -1,0 +1,1 @@
+"""State backends: where what was recorded is kept. Embedded SQLite by default."""

@@ -1,0 +1,1 @@
+"""Contract suites that every backend, executor and kind passes; shipped for plugin authors."""
