@@ -156,8 +156,9 @@ class Limits:
 class Run:
     """The body of a job: what to start and with what.
 
-    In `argv` the word `@python` is the toolchain's interpreter (without a toolchain: the one that runs specforge) and
-    `@in/NAME`, `@out`, `@out/NAME`, `@code` are the job's folders; the executor puts the real paths in.
+    In `argv` the word `@python` is the toolchain's interpreter (without a toolchain: the one that runs specforge),
+    `@procedures` the zip of specforge.procedures (`@python @procedures NAME …`), and `@in/NAME`, `@out`, `@out/NAME`,
+    `@code` (also after a `=`) are the job's folders; the executor puts the real paths in.
     `toolchain` is the engine's entry of specforge.lock, or None.
     """
 

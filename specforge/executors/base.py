@@ -118,6 +118,15 @@ class TreeReader(Protocol):
         ...
 
 
+@runtime_checkable
+class LocalTrees(Protocol):
+    """An ability of places on this machine: say where a tree's folder lies, so that a job reads it without a copy."""
+
+    def local_folder(self, tree: Tree) -> Path | None:
+        """Return the folder, or None if the tree is not one folder of this machine (a published tree is not)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What an executor is made with: the project's root (relative places begin there), the user's cache folder, and

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from specforge.core.address import Address
+from specforge.core.diagnostics import Diagnostic
 from specforge.core.values import Frozen
 from specforge.schemas.base import Declared as Spec
 from specforge.schemas.kind import Kind, Kinds
@@ -36,3 +37,4 @@ class Project:
     kinds: Kinds
     locks: Mapping[str, Frozen] = field(default_factory=dict)
     sources: Mapping[Address, tuple[str, int]] = field(default_factory=dict)
+    warnings: tuple[Diagnostic, ...] = ()
