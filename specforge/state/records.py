@@ -1,7 +1,9 @@
 """Recorded values to JSON texts and back, written by hand because every command decodes all of them.
 
-A field that has its default is left out, so that a field added later reads old records. A record names no format: the
-backend keeps the number beside it, and `UPGRADES` leads from format n to n + 1.
+The body of a resource is a JSON object and, on lines of their own, the JSON texts that it holds (spec, place, recipes,
+the intent's part): those are compared far more often than read, and text within text is slow to decode. A field that
+has its default is left out, so that a field added later reads old records. A body names no format: the backend keeps
+the number beside it, and `UPGRADES` leads from format n to n + 1.
 """
 
 from __future__ import annotations
@@ -35,18 +37,20 @@ UPGRADES: Mapping[int, Upgrade] = {}
 """{format n: what makes a resource's record of format n one of format n + 1}."""
 
 _STATUS = {each.value: each for each in Status}
-_SCALARS = (str, int, float, bool, type(None))
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def encode_resource(resource: Resource) -> str:
-    """Return the JSON text that stands for the resource, in the format `FORMAT`."""
-    record: Record = {"address": str(resource.address), "lifecycle": resource.lifecycle, "spec": resource.spec}
+    """Return the text that stands for the resource, in the format `FORMAT`."""
+    record: Record = {"address": str(resource.address), "lifecycle": resource.lifecycle}
+    texts: list[str] = []
+    _put_text(record, "spec", resource.spec, texts)
     if resource.place is not None:
-        record["place"] = _place_record(resource.place)
+        _put_text(record, "place", dump(_place_record(resource.place)), texts)
     if resource.versions:
-        record["versions"] = [_version_record(each) for each in resource.versions]
+        record["versions"] = [_version_record(each, texts) for each in resource.versions]
     if resource.intent is not None:
-        record["intent"] = _intent_record(resource.intent)
+        record["intent"] = _intent_record(resource.intent, texts)
     if resource.waits_for:
         record["waits_for"] = [str(each) for each in resource.waits_for]
     optional = {
@@ -57,7 +61,7 @@ def encode_resource(resource: Resource) -> str:
         "updated": resource.updated,
     }
     record.update((key, value) for key, value in optional.items() if value)
-    return dump(record)
+    return "\n".join((dump(record), *texts))
 
 
 def dump(value: Any) -> str:
@@ -65,29 +69,43 @@ def dump(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+def _put_text(record: Record, key: str, text: str, texts: list[str]) -> None:
+    """Give the text a line, whose number the record keeps; one that cannot be a line of UTF-8 stays in the record."""
+    if "\n" in text or not (text.isascii() or _is_unicode(text)):
+        record[key] = text
+    else:
+        texts.append(text)
+        record[key] = len(texts)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _place_record(place: Place) -> Record:
     return {"driver": place.driver, "id": place.id, "settings": place.settings}
 
 
-def _version_record(version: Version) -> Record:
+def _version_record(version: Version, texts: list[str]) -> Record:
     record: Record = {
         "version": version.version,
         "identity": version.identity,
         "build": version.build,
         "output": version.output,
         "trees": version.trees,
-        "recipe": version.recipe,
         "status": version.status.value,
         "created": version.created,
     }
+    _put_text(record, "recipe", version.recipe, texts)
     if version.evidence is not None:
         evidence = version.evidence
-        record["evidence"] = {
-            "identity": evidence.identity,
-            "build": evidence.build,
-            "figures": evidence.figures,
-            "recipe": evidence.recipe,
-        }
+        made: Record = {"identity": evidence.identity, "build": evidence.build, "figures": evidence.figures}
+        _put_text(made, "recipe", evidence.recipe, texts)
+        record["evidence"] = made
     if version.inputs:
         record["inputs"] = version.inputs
     if version.facts:
@@ -99,31 +117,49 @@ def _version_record(version: Version) -> Record:
     return record
 
 
-def _intent_record(intent: Intent) -> Record:
-    return {
+def _intent_record(intent: Intent, texts: list[str]) -> Record:
+    record: Record = {
         "operation": intent.operation,
         "part_name": intent.part_name,
         "identity": intent.identity,
         "attempt": intent.attempt,
-        "part": intent.part,
-        "jobs": [[_place_record(place), key] for place, key in intent.jobs],
+        "jobs": [[dump(_place_record(place)), key] for place, key in intent.jobs],
         "started": intent.started,
         "work": intent.work,
     }
+    _put_text(record, "part", intent.part, texts)
+    return record
+
+
+class _Addresses(dict[str, Address]):
+    """Addresses by their text: each is named by everything that was made from it."""
+
+    def __missing__(self, text: str) -> Address:
+        return self.setdefault(text, Address.parse(text))
+
+
+class _Places(dict[str, Place]):
+    """Places by their JSON text: a thousand resources lie in one store."""
+
+    def __missing__(self, text: str) -> Place:
+        record = json.loads(text)
+        return self.setdefault(text, Place(record["driver"], record["id"], _frozen(record["settings"])))
 
 
 def decode_resources(
     rows: Iterable[tuple[int, str]], upgrades: Mapping[int, Upgrade] = UPGRADES, newest: int = FORMAT
 ) -> Iterator[Resource]:
-    """Give the resources of (format, JSON text) rows, in their order.
+    """Give the resources of (format, text) rows, in their order.
 
-    Raises ValueError, KeyError, TypeError or AttributeError for a text that is no record.
+    Raises ValueError, KeyError, IndexError, TypeError or AttributeError for a text that is no body of a resource.
     """
+    addresses, places = _Addresses(), _Places()
     for form, body in rows:
-        record = json.loads(body)
+        texts = body.split("\n")
+        record = json.loads(texts[0])
         for older in range(form, newest):
             record = upgrades[older](record)
-        yield _resource(record)
+        yield _resource(record, texts, addresses, places)
 
 
 @contextmanager
@@ -138,30 +174,30 @@ def collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def _resource(record: Record) -> Resource:
+def _text(value: int | str, texts: list[str]) -> str:
+    return texts[value] if isinstance(value, int) else value
+
+
+def _resource(record: Record, texts: list[str], addresses: _Addresses, places: _Places) -> Resource:
     get = record.get
     place, intent = get("place"), get("intent")
     return Resource(
-        Address.parse(record["address"]),
+        addresses[record["address"]],
         record["lifecycle"],
-        record["spec"],
-        None if place is None else _place(place),
+        _text(record["spec"], texts),
+        None if place is None else places[_text(place, texts)],
         get("identity"),
         _frozen(get("outputs")),
         get("current"),
-        tuple([_version(each) for each in get("versions", ())]),
-        None if intent is None else _intent(intent),
-        tuple([Address.parse(each) for each in get("waits_for", ())]),
+        tuple([_version(each, texts) for each in get("versions", ())]),
+        None if intent is None else _intent(intent, texts, places),
+        tuple([addresses[each] for each in get("waits_for", ())]),
         tuple(get("below_accept", ())),
         get("updated", 0.0),
     )
 
 
-def _place(record: Record) -> Place:
-    return Place(record["driver"], record["id"], _frozen(record["settings"]))
-
-
-def _version(record: Record) -> Version:
+def _version(record: Record, texts: list[str]) -> Version:
     get = record.get
     evidence = get("evidence")
     return Version(
@@ -170,9 +206,9 @@ def _version(record: Record) -> Version:
         record["build"],
         record["output"],
         _frozen(record["trees"]),
-        record["recipe"],
+        _text(record["recipe"], texts),
         _STATUS[record["status"]],
-        None if evidence is None else _evidence(evidence),
+        None if evidence is None else _evidence(evidence, texts),
         _frozen(get("inputs")),
         _frozen(get("facts")),
         get("seconds"),
@@ -181,18 +217,19 @@ def _version(record: Record) -> Version:
     )
 
 
-def _evidence(record: Record) -> Evidence:
-    return Evidence(record["identity"], record["build"], _frozen(record["figures"]), record["recipe"])
+def _evidence(record: Record, texts: list[str]) -> Evidence:
+    figures = _frozen(record["figures"])
+    return Evidence(record["identity"], record["build"], figures, _text(record["recipe"], texts))
 
 
-def _intent(record: Record) -> Intent:
+def _intent(record: Record, texts: list[str], places: _Places) -> Intent:
     return Intent(
         operation=record["operation"],
         part_name=record["part_name"],
         identity=record["identity"],
         attempt=record["attempt"],
-        part=record["part"],
-        jobs=tuple((_place(place), key) for place, key in record["jobs"]),
+        part=_text(record["part"], texts),
+        jobs=tuple((places[place], key) for place, key in record["jobs"]),
         started=record["started"],
         work=record["work"],
     )
@@ -202,15 +239,13 @@ def _frozen(value: Any) -> Any:
     """The same as `frozen` of fresh JSON, without its type tests: only dicts and lists can occur."""
     if not value:
         return EMPTY
-    return Frozen({key: item if isinstance(item, _SCALARS) else _inner(item) for key, item in value.items()})
+    return Frozen({key: item if type(item) in _SCALARS else _inner(item) for key, item in value.items()})
 
 
 def _inner(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _frozen(value)
     if isinstance(value, list):
-        return tuple([_inner(item) for item in value])
-    return value
+        return tuple([item if type(item) in _SCALARS else _inner(item) for item in value])
+    return _frozen(value)
 
 
 def decode_detail(text: str) -> Frozen:

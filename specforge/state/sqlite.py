@@ -56,7 +56,7 @@ _LINES = (
 _COUNT_RUN = "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (identity) DO UPDATE SET ended = ended + 1"
 _READ_TRIES = 20
 _PAUSE = 0.005
-_NOT_A_RECORD = (ValueError, KeyError, TypeError, AttributeError)
+_NOT_A_RECORD = (ValueError, LookupError, TypeError, AttributeError)
 
 
 class _Print(NamedTuple):
