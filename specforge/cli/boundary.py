@@ -1,0 +1,118 @@
+"""The one place where exceptions become words and exit codes.
+
+0 nothing to do, or done; 1 an error, usage errors too; 2 changes found (where asked for); 70 a bug of ours;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from specforge.core.errors import SpecforgeError
+
+OK = 0
+FAILED = 1
+CHANGES = 2
+BUG = 70
+INTERRUPTED = 130
+
+
+def run(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
+    """Run a command line and return its exit code; expected failures are shown, anything else is a bug."""
+    from specforge.core.errors import SpecforgeError
+
+    as_json = "--json" in arguments
+    try:
+        result: Any = typer.main.get_command(app).main(args=list(arguments), prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
+        return int(result or OK)
+    except typer.TyperException as error:
+        return _usage(error, name)
+    except (typer.Abort, KeyboardInterrupt):
+        _say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _closed_pipe()
+    except SpecforgeError as error:
+        return _expected(error, as_json=as_json)
+    except Exception as error:  # noqa: BLE001  the boundary: what gets here is a bug, and is reported as one
+        return _bug(error, arguments)
+
+
+def _say(text: str) -> None:
+    try:
+        sys.stderr.write(text.rstrip("\n") + "\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        _closed_pipe()
+
+
+def _usage(error: typer.TyperException, name: str) -> int:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else name
+    message = error.format_message()
+    if message:
+        _say(f"error: {message}\nhint: `{path} --help` shows how it is used")
+    else:
+        _say(context.get_help() if context is not None else f"`{path} --help` shows how it is used")
+    return FAILED
+
+
+def _closed_pipe() -> int:
+    """Give up quietly when the reader went away (`spec plan | head`)."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    return FAILED
+
+
+def _expected(error: SpecforgeError, *, as_json: bool) -> int:
+    from specforge.cli.output import Output
+    from specforge.render.diagnostics import diagnostics_json, render_diagnostics
+
+    output = Output()
+    if as_json:
+        import json
+
+        output.text(json.dumps({"diagnostics": diagnostics_json(error.diagnostics)}, ensure_ascii=False))
+    _say(render_diagnostics(error.diagnostics, color=output.error_color, width=output.width))
+    log = getattr(error, "log", "")
+    if log:
+        _say("the end of its log:\n" + "\n".join(f"  {line}" for line in log.splitlines()[-20:]))
+    return FAILED
+
+
+def _bug(error: Exception, arguments: Sequence[str]) -> int:
+    import platform
+    import traceback
+
+    from specforge import __version__
+    from specforge.cli.session import cache_folder
+
+    trace = "".join(traceback.format_exception(error))
+    words = f"specforge {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+    report = f"{words}spec {' '.join(_without_values(arguments))}\n\n{trace}"
+    try:
+        folder = cache_folder() / "bugs"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{os.getpid()}-{type(error).__name__}.txt"
+        path.write_text(report, encoding="utf-8")
+        where = f"the details are in {path}"
+    except OSError:
+        where = f"the details could not be saved, so here they are:\n{report}"
+    _say(f"error: this is a bug in specforge ({type(error).__name__}: {error})\n{where}\nhint: please report it")
+    return BUG
+
+
+def _without_values(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without the values of variables, which may be secret."""
+    return [each.partition("=")[0] + "=…" if "=" in each else each for each in arguments]

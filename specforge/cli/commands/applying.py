@@ -1,0 +1,148 @@
+"""`spec apply` and `spec destroy`: show the plan, ask, perform it, say what came of it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from specforge.cli.boundary import FAILED, INTERRUPTED, OK
+from specforge.cli.commands import planning
+from specforge.cli.commands.planning import Wishes
+from specforge.cli.output import Output
+from specforge.cli.progress import Tails, progress
+from specforge.cli.session import Session, command_line, no_collector, principal
+from specforge.core.diagnostics import Diagnostic
+from specforge.core.errors import PlanError
+from specforge.planner.plan import Plan
+
+if TYPE_CHECKING:
+    from specforge.engine.apply import ApplyResult, Interrupts
+
+GRACE = 10.0
+"""Seconds that a cancelled job has to end by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How an apply goes about it; see the options of the same names."""
+
+    yes: bool = False
+    parallelism: int = 8
+    fail_fast: bool = False
+    finish_running: bool = False
+    lock_timeout: float = 0.0
+
+
+def apply(session: Session, output: Output, wishes: Wishes, how: How, plan_file: Path | None) -> int:
+    """Perform a saved plan or a new one; returns the exit code."""
+    with no_collector():
+        plan = _plan(session, wishes, plan_file)
+        if not output.as_json:
+            planning.show(plan, output)
+    if not how.yes and not plan.empty and not _approved(plan, output):
+        return FAILED
+    began = time.time()
+    result, tails = _perform(session, output, plan, how)
+    if not output.as_json:
+        _say_result(result, tails, output, time.time() - began)
+    if result.interrupted:
+        return INTERRUPTED
+    return FAILED if result.failed or plan.unreachable else OK
+
+
+def _plan(session: Session, wishes: Wishes, plan_file: Path | None) -> Plan:
+    if plan_file is None:
+        return planning.make(session, wishes)
+    if wishes.targets or wishes.replace:
+        detail = "a saved plan is performed as it was made"
+        hint = "give `--target` and `--replace` to `spec plan`"
+        raise PlanError(Diagnostic("SF256", "Options that a saved plan cannot take", detail, hint=hint))
+    from specforge.cli.planfile import check_belongs, read_plan
+
+    plan = read_plan(plan_file)
+    check_belongs(plan, plan_file, session.project.name, session.project.environment)
+    return plan
+
+
+def _approved(plan: Plan, output: Output) -> bool:
+    """Ask; without a terminal there is nobody to ask, which is said and taken as no."""
+    if not sys.stdin.isatty():
+        detail = "there is no terminal to ask on, so nothing was done"
+        hint = "look at the plan, then run it again with `--yes`"
+        raise PlanError(Diagnostic("SF257", "Not approved", detail, hint=hint))
+    verb = "Destroy this" if plan.destroy else "Do this"
+    sys.stderr.write(f"\n{verb}? Only `yes` is taken as a yes: ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if answer.strip() == "yes":
+        return True
+    output.note(("" if answer.endswith("\n") else "\n") + "Nothing was done.")
+    return False
+
+
+def _perform(session: Session, output: Output, plan: Plan, how: How) -> tuple[ApplyResult, Tails]:
+    from specforge.engine.apply import ApplySettings, Interrupts
+    from specforge.engine.apply import apply as perform
+
+    settings = ApplySettings(
+        parallelism=how.parallelism,
+        fail_fast=how.fail_fast,
+        finish_running=how.finish_running,
+        lock_timeout=how.lock_timeout,
+        command=command_line(),
+        who=principal(),
+        grace=GRACE,
+    )
+    tails, interrupts = Tails(), Interrupts()
+    estimates = {each.address: each.estimate for each in plan.pending if each.estimate is not None}
+    with session.located(), progress(output, tails, estimates) as shown, handled_signals(interrupts, shown.say):
+        result = perform(
+            plan,
+            project=session.project,
+            backend=session.backend,
+            executors=session.executors,
+            sink=shown.sink,
+            clock=time.time,
+            settings=settings,
+            interrupts=interrupts,
+        )
+    return result, tails
+
+
+@contextmanager
+def handled_signals(interrupts: Interrupts, say: Callable[[str], None]) -> Iterator[None]:
+    """First Ctrl-C: start nothing new. Second, or SIGTERM: cancel what runs. The state is written either way."""
+    asked = 0
+
+    def handle(number: int, _: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        if number == signal.SIGINT and asked == 1:
+            interrupts.stop()
+            say("Stopping: what runs is finished, nothing new is started. Ctrl-C again cancels it.")
+        else:
+            interrupts.cancel()
+            say("Cancelling what runs.")
+
+    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _say_result(result: ApplyResult, tails: Tails, output: Output, seconds: float) -> None:
+    from specforge.render.result import render_result
+
+    if not result.outcomes and not result.interrupted:
+        return
+    logs = {key: tuple(lines) for key, lines in tails.lines.items()}
+    output.text("\n" + render_result(result, seconds=seconds, logs=logs, color=output.color, width=output.width))

@@ -1,0 +1,73 @@
+"""Saved plans: a JSON file that `spec apply FILE` performs, if nothing has moved since."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from specforge.core import codec
+from specforge.core.diagnostics import Diagnostic
+from specforge.core.errors import PlanError
+from specforge.planner.plan import FORMAT, Plan, plan_registry
+
+KEY = "specforge_plan"
+
+
+def write_plan(path: Path, plan: Plan) -> None:
+    """Write the plan, all or nothing. Raises PlanError if the file cannot be written."""
+    text = json.dumps({KEY: FORMAT, "plan": codec.encode(plan)}, ensure_ascii=False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        # A plan names the user's paths and values: it is nobody else's business.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        detail = f"`{path}`: {error.strerror or error}"
+        raise PlanError(Diagnostic("SF251", "The plan cannot be saved", detail, hint="choose another file")) from error
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a saved plan; raises PlanError if it is none, or was written by a newer release."""
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        detail = f"`{path}`: {error.strerror or error}"
+        hint = "make one with `spec plan -o FILE`"
+        raise PlanError(Diagnostic("SF252", "The plan cannot be read", detail, hint=hint)) from error
+    except ValueError as error:
+        raise PlanError(_not_a_plan(path, "it is not JSON")) from error
+    if not isinstance(body, dict) or not isinstance(body.get(KEY), int):
+        raise PlanError(_not_a_plan(path, "it was not written by `spec plan -o`"))
+    if body[KEY] > FORMAT:
+        detail = f"`{path}` has format {body[KEY]}; this release reads formats up to {FORMAT}"
+        hint = "apply it with the release that made it, or plan again"
+        raise PlanError(Diagnostic("SF253", "A plan from the future", detail, hint=hint))
+    try:
+        plan = codec.decode(body["plan"], plan_registry())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PlanError(_not_a_plan(path, str(error))) from error
+    if not isinstance(plan, Plan):
+        raise PlanError(_not_a_plan(path, "it holds something else"))
+    return plan
+
+
+def _not_a_plan(path: Path, why: str) -> Diagnostic:
+    return Diagnostic("SF254", "Not a saved plan", f"`{path}`: {why}", hint="make one with `spec plan -o FILE`")
+
+
+def check_belongs(plan: Plan, path: Path, project: str, environment: str) -> None:
+    """Refuse a plan that was made for another project or environment; raises PlanError."""
+    if (plan.project, plan.environment) == (project, environment):
+        return
+    detail = (
+        f"`{path}` was made for project `{plan.project}`, environment `{plan.environment}`; "
+        f"this is project `{project}`, environment `{environment}`"
+    )
+    hint = f"add `--env {plan.environment}`" if plan.project == project else "run it in the project it was made for"
+    raise PlanError(Diagnostic("SF255", "The plan is of another project or environment", detail, hint=hint))

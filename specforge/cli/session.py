@@ -1,0 +1,194 @@
+"""What most commands begin with: find the project, load it, open its state, have its executors."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from specforge.core.address import Address
+from specforge.core.diagnostics import Diagnostic
+from specforge.core.errors import ConfigError, SpecforgeError
+
+if TYPE_CHECKING:
+    from specforge.executors.registry import Executors
+    from specforge.planner.project import Project
+    from specforge.schemas.kind import Kinds
+    from specforge.state.backend import StateBackend
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which project and environment a command is about, as given on the command line."""
+
+    directory: Path | None = None
+    environment: str | None = None
+    variables: tuple[str, ...] = ()
+
+
+@dataclass
+class Session:
+    """One command's view of a project; each part is made when it is first used."""
+
+    where: Where
+
+    @cached_property
+    def root(self) -> Path:
+        """The project's folder: the one given, or the nearest above that has a project file."""
+        from specforge.loading import find_root
+
+        return find_root(self.where.directory or Path.cwd())
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """The installed kinds and places."""
+        from specforge.loading.plugins import installed_kinds
+
+        return installed_kinds()
+
+    @cached_property
+    def project(self) -> Project:
+        """The loaded project; raises ConfigError with every error of the files."""
+        from specforge.loading import load
+
+        variables = parse_variables(self.where.variables)
+        environment = self.where.environment or "default"
+        return load(self.root, environment=environment, variables=variables, kinds=self.kinds)
+
+    @cached_property
+    def backend(self) -> StateBackend:
+        """The state of the chosen environment."""
+        from specforge.state.open import open_backend
+
+        return open_backend(self.project.state, self.root)
+
+    @cached_property
+    def executors(self) -> Executors:
+        """The executors of the installed places."""
+        from specforge.executors.registry import Executors
+
+        return Executors(self.kinds.places, self.root, cache_folder())
+
+    def address(self, text: str) -> Address:
+        """Read an address given on the command line; it must be declared or recorded."""
+        return self.addresses([text])[0]
+
+    def addresses(self, texts: Sequence[str]) -> tuple[Address, ...]:
+        """Read addresses given on the command line; raises ConfigError for all that are unknown at once."""
+        found, problems = [], []
+        known: dict[str, Address] | None = None
+        for text in texts:
+            if known is None:
+                recorded = self.backend.read().resources
+                known = {str(each): each for each in (*self.project.resources, *recorded)}
+            if text in known:
+                found.append(known[text])
+            else:
+                problems.append(_unknown_address(text, known))
+        if problems:
+            raise ConfigError(problems)
+        return tuple(found)
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Give diagnostics that leave this block their places in the user's files."""
+        try:
+            yield
+        except SpecforgeError as error:
+            error.diagnostics = self.locate(error.diagnostics)
+            raise
+
+    def locate(self, diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """Return the diagnostics with file, line and column, where the project could be loaded."""
+        if "project" not in self.__dict__ or all(each.span is not None for each in diagnostics):
+            return tuple(diagnostics)
+        from specforge.loading.locate import located
+
+        return tuple(located(diagnostics, self.project, self.root))
+
+
+def _unknown_address(text: str, known: Mapping[str, Address]) -> Diagnostic:
+    import difflib
+
+    close = difflib.get_close_matches(text, known, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else "`spec graph` and `spec state list` show what there is"
+    try:
+        Address.parse(text)
+        detail = f"nothing is declared or recorded as `{text}`"
+    except ValueError as error:
+        detail = str(error)
+    return Diagnostic("SF151", "Unknown address", detail, hint=hint)
+
+
+def parse_variables(given: Sequence[str]) -> dict[str, str]:
+    """Read `NAME=VALUE` pairs; raises ConfigError for those that are not of that form."""
+    variables, problems = {}, []
+    for each in given:
+        name, equals, value = each.partition("=")
+        if name and equals:
+            variables[name] = value
+        else:
+            hint = "write `--var NAME=VALUE`"
+            problems.append(Diagnostic("SF152", "Not a variable", f"`{each}` has no name and value", hint=hint))
+    if problems:
+        raise ConfigError(problems)
+    return variables
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder: SPECFORGE_CACHE, or the platform's."""
+    given = os.environ.get("SPECFORGE_CACHE")
+    if given:
+        return Path(given).absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("specforge", appauthor=False)
+
+
+def principal() -> str:
+    """Return who acts, for locks and history: SPEC_USER, or the account and machine."""
+    import getpass
+    import socket
+
+    given = os.environ.get("SPEC_USER")
+    if given:
+        return given
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):
+        account = str(os.getuid())
+    return f"{account}@{socket.gethostname()}"
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """Switch the garbage collector off: a project and its plan are kept whole, and walking them again costs much."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.freeze()
+            gc.enable()
+
+
+def command_line() -> str:
+    """Return the command as it was typed, without values that may be secret."""
+    words = [Path(sys.argv[0]).name if sys.argv else "spec"]
+    hidden = False
+    for each in sys.argv[1:]:
+        if hidden and "=" in each:
+            words.append(each.partition("=")[0] + "=…")
+        elif each.startswith("--var="):
+            words.append("--var=" + each.removeprefix("--var=").partition("=")[0] + "=…")
+        else:
+            words.append(each)
+        hidden = each == "--var"
+    return " ".join(words)

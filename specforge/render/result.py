@@ -1,0 +1,176 @@
+"""What an apply came to: versions and figures, root causes with the end of their logs, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from specforge.core.address import Address
+from specforge.core.diagnostics import Diagnostic
+from specforge.render import text
+from specforge.render.text import Paint
+
+MARKS = {
+    "done": ("✓", "green"),
+    "reused": ("<", "cyan"),
+    "cut off": ("=", "cyan"),
+    "refused": ("!", "yellow"),
+    "failed": ("✗", "red"),
+    "cancelled": ("✗", "red"),
+    "unreachable": ("!", "yellow"),
+    "skipped": ("·", "dim"),
+}
+"""The mark and colour of each outcome; the word always stands beside it."""
+
+ORDER = tuple(MARKS)
+LOG_LINES = 15
+
+
+class Outcome(Protocol):
+    """How one change ended: the fields that are read here of the engine's event."""
+
+    @property
+    def address(self) -> Address:
+        """What was changed."""
+        ...
+
+    @property
+    def action(self) -> str:
+        """The action of the plan."""
+        ...
+
+    @property
+    def outcome(self) -> str:
+        """A key of `MARKS`."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        ...
+
+    @property
+    def version(self) -> str | None:
+        """What became current."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """The result, for people."""
+        ...
+
+    @property
+    def because(self) -> Address | None:
+        """The root cause of a skip."""
+        ...
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What went wrong."""
+        ...
+
+
+class Result(Protocol):
+    """How an apply ended: the fields that are read here of the engine's result."""
+
+    @property
+    def outcomes(self) -> Mapping[Address, Any]:
+        """How each change ended."""
+        ...
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped it."""
+        ...
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything failed, was refused or skipped."""
+        ...
+
+
+def render_result(
+    result: Result,
+    *,
+    seconds: float,
+    logs: Mapping[Address, Sequence[str]] | None = None,
+    color: bool = False,
+    width: int = 100,
+) -> str:
+    """Return the end of an apply as text: what became of each change, the root causes of failures, counts.
+
+    `logs`: the last lines of the output of each change's jobs; shown for those that failed.
+    """
+    paint = Paint(color)
+    outcomes: list[Outcome] = list(result.outcomes.values())
+    sections = [
+        _table(outcomes, paint, width),
+        *(_root_cause(each, (logs or {}).get(each.address, ()), paint, width) for each in outcomes if _is_cause(each)),
+        _skipped(outcomes, paint, width),
+        [paint(last_line(result, seconds), "bold")],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def outcome_words(outcome: Outcome) -> str:
+    """Return the end of one change in words: `V0002  accuracy 0.98`, `cut off`, `refused: …`."""
+    words = text.plain(outcome.words)
+    if outcome.version and not words.startswith(outcome.version):
+        words = f"{outcome.version}  {words}" if words else outcome.version
+    if outcome.outcome in ("done", "refused") and words:
+        return words
+    return f"{outcome.outcome}  {words}".rstrip()
+
+
+def _table(outcomes: Sequence[Outcome], paint: Paint, width: int) -> list[str]:
+    shown = [each for each in outcomes if each.outcome != "skipped"]
+    if not shown:
+        return []
+    first = min(max(text.columns(str(each.address)) for each in shown), 40)
+    second = min(max(text.columns(outcome_words(each)) for each in shown), max(width - first - 20, 20))
+    lines = []
+    for each in shown:
+        mark, style = MARKS.get(each.outcome, ("?", "bold"))
+        words, *others = text.wrap(outcome_words(each), second, "", "")
+        cells = f"{text.pad(str(each.address), first)}  {text.pad(words, second)}"
+        lines.append(f"  {paint(mark, style)} {cells}  {paint(text.duration(each.seconds), 'dim')}")
+        lines += [" " * (first + 6) + line for line in others]
+    return lines
+
+
+def _is_cause(outcome: Outcome) -> bool:
+    return outcome.outcome not in ("skipped", "cancelled") and bool(outcome.diagnostics)
+
+
+def _root_cause(outcome: Outcome, log: Sequence[str], paint: Paint, width: int) -> list[str]:
+    from specforge.render.diagnostics import render_diagnostics
+
+    rendered = render_diagnostics(outcome.diagnostics, color=paint.color, width=width).rstrip("\n")
+    lines = [paint(f"{outcome.address}: {outcome.outcome}", "bold"), rendered]
+    if log and outcome.outcome == "failed":
+        lines.append("the end of its log:")
+        lines += ["  " + text.cut(text.plain(line), max(width, 200)) for line in log[-LOG_LINES:]]
+    return lines
+
+
+def _skipped(outcomes: Sequence[Outcome], paint: Paint, width: int) -> list[str]:
+    causes: dict[str, list[str]] = {}
+    for each in outcomes:
+        if each.outcome == "skipped":
+            cause = f"because of {each.because}" if each.because else each.words or "not started"
+            causes.setdefault(cause, []).append(str(each.address))
+    lines: list[str] = []
+    for cause, addresses in causes.items():
+        lines += text.wrap(f"Skipped {cause}: {', '.join(addresses)}", width, "", "  ")
+    return [paint(line, "dim") for line in lines]
+
+
+def last_line(result: Result, seconds: float) -> str:
+    """Return how it ended, how long it took, and the counts."""
+    counts: dict[str, int] = {}
+    for each in result.outcomes.values():
+        counts[each.outcome] = counts.get(each.outcome, 0) + 1
+    phrases = [f"{text.number(counts[name])} {name}" for name in ORDER if counts.get(name)]
+    state = "Interrupted" if result.interrupted else "Failed" if result.failed else "Done"
+    tail = f": {', '.join(phrases)}" if phrases else ""
+    return f"{state} in {text.duration(seconds)}{tail}."
