@@ -35,12 +35,21 @@ class ExecutionError(SpecforgeError):
     """A step failed at its place (SF4xx).
 
     `ended` says that the run is over and its attempt used up (a job exited); otherwise performing the step again under
-    the same key may still succeed (a disk was full, a connection broke). `log` is the end of the job's output.
+    the same key may still succeed (a disk was full, a connection broke). `refusal` says that the place rightly refused
+    (data that others still use). `log` is the end of the job's output.
     """
 
-    def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic], *, ended: bool = False, log: str = "") -> None:
+    def __init__(
+        self,
+        diagnostics: Diagnostic | Iterable[Diagnostic],
+        *,
+        ended: bool = False,
+        refusal: bool = False,
+        log: str = "",
+    ) -> None:
         super().__init__(diagnostics)
         self.ended = ended
+        self.refusal = refusal
         self.log = log
 
 

@@ -103,6 +103,11 @@ class Resource:
     below_accept: tuple[str, ...] = ()
     updated: float = 0.0
 
+    @property
+    def made(self) -> bool:
+        """Whether anything came of it yet; False for a record that holds only the intent of a first apply."""
+        return self.identity is not None or bool(self.versions) or bool(self.outputs)
+
     def version(self, name: str | None) -> Version | None:
         """Return the version of this name, or None."""
         return next((each for each in self.versions if each.version == name), None)

@@ -127,6 +127,15 @@ class LocalTrees(Protocol):
         ...
 
 
+@runtime_checkable
+class Discards(Protocol):
+    """An ability of places that keep what a job left: drop its heavy parts once they were published."""
+
+    def discard(self, place: Place, key: str) -> None:
+        """Remove inputs, code and outputs of the ended run with this key; keep its log and status. Silent if gone."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What an executor is made with: the project's root (relative places begin there), the user's cache folder, and

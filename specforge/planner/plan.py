@@ -9,7 +9,7 @@ from specforge.core import codec
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.queries import Query
-from specforge.core.state import Resource, StateRef, Version
+from specforge.core.state import Resource, StateRef
 from specforge.core.steps import Gate, Refusal, Step
 from specforge.core.values import EMPTY, Frozen, Place, VersionSeries
 from specforge.schemas import kind as kind_module
@@ -84,9 +84,8 @@ class Change:
 
     `before` is None for a create, `spec` None for a delete or forget. `if_changed`: inputs whose output decides at
     apply whether anything is done (empty: definite). `version` is the predicted name of the version that becomes
-    current. `outputs`: what others read of it, as far as known. `promote`: an already published version that only has
-    to become current. `refusals`: what its gate refuses, known now. `estimate` seconds by history. `steps`: effects that belong to no
-    part (taking a place away, releasing references).
+    current. `outputs`: what others read of it, as far as known. `refusals`: what its gate refuses, known now.
+    `estimate` seconds by history. `steps`: effects that belong to no part (taking a place away, releasing references).
     """
 
     address: Address
@@ -104,7 +103,6 @@ class Change:
     series: VersionSeries | None = None
     pinned: str | None = None
     version: str | None = None
-    promote: Version | None = None
     below_accept: tuple[str, ...] = ()
     work: tuple[str, ...] = ()
     estimate: float | None = None

@@ -1,0 +1,213 @@
+"""Make one part of a change true: cut off, reuse, or perform its steps under an intent and run keys.
+
+The intent is durable before the first effect. Run keys are a function of lineage, address, identity, attempt and step:
+whoever comes after a kill computes the same ones and finds what was started, at the place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from specforge.core import codec
+from specforge.core.address import Address
+from specforge.core.diagnostics import Diagnostic
+from specforge.core.digest import canonical_json, identity_of
+from specforge.core.errors import Cancelled, ExecutionError
+from specforge.core.queries import FindIdentity, Presence
+from specforge.core.state import EndRun, Intent, Note, Resource
+from specforge.core.steps import Publish, RunJob, Step, place_of_step
+from specforge.core.values import EMPTY, IDENTITY, Frozen, Hole, Key, Place, StepRef, map_holes
+from specforge.engine.events import StepProgress, StepStarted
+from specforge.engine.observe import observe
+from specforge.engine.session import Session
+from specforge.executors.base import Discards, StepContext, StepEvent
+from specforge.planner.plan import PlannedPart, plan_registry
+from specforge.schemas.kind import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came of a part.
+
+    `how`: "made", "reused" or "cut off"; `outputs` are the last step's; `ended` are runs to count with the record.
+    """
+
+    identity: str
+    recipe: str
+    how: str
+    outputs: Frozen = EMPTY
+    seconds: float | None = None
+    ended: tuple[EndRun, ...] = ()
+    jobs: tuple[tuple[Place, str], ...] = ()
+
+
+def make_part(
+    session: Session,
+    resource: Resource,
+    planned: PlannedPart,
+    own: Mapping[Address, Mapping[str, Any]],
+    unchanged: str | None,
+) -> Made:
+    """Return what the part gives, doing what is needed. `unchanged`: the identity at which there is nothing to do."""
+    part = session.fill(planned.part, own)
+    identity = identity_of(part.prefix, part.revision, part.recipe)
+    recipe = canonical_json(part.recipe)
+    if planned.identity is not None and planned.identity != identity:
+        detail = f"the plan said {planned.identity[:12]}, applying gave {identity[:12]}"
+        raise ExecutionError(Diagnostic("SF402", "The result is not the plan's", detail, address=resource.address))
+    if identity == unchanged and planned.replaces is None:
+        return Made(identity, recipe, "cut off")
+    publish = next((step for step in part.steps if isinstance(step, Publish)), None)
+    if publish is not None and planned.replaces is None and _is_published(session, publish, identity):
+        return Made(identity, recipe, "reused", _take(session, resource.address, publish, identity))
+    if publish is not None and planned.replaces is not None:
+        steps = tuple(replace(s, replaces=planned.replaces) if s is publish else s for s in part.steps)
+        part = replace(part, steps=steps)
+    return perform_part(session, resource, part, identity)
+
+
+def _is_published(session: Session, publish: Publish, identity: str) -> bool:
+    query = FindIdentity(publish.store, identity, publish.series, publish.version)
+    seen = observe([query], session.places)[query]
+    if seen.presence is Presence.UNREACHABLE:
+        detail = f"{publish.store} cannot be reached: {seen.problem}"
+        raise ExecutionError(Diagnostic("SF403", "Place unreachable", detail, hint="apply again when it answers"))
+    return seen.presence is Presence.PRESENT
+
+
+def _take(session: Session, address: Address, publish: Publish, identity: str) -> Frozen:
+    """Take a reference to what is already published, and the name it has (or gets) in this series."""
+    step = replace(publish, identity=identity, trees=EMPTY, facts=EMPTY)
+    key = Key(session.lineage, address, identity, 0, step.name)
+    return perform_step(session, address, step, key)
+
+
+# ---- performing ----
+
+
+def perform_part(session: Session, resource: Resource, part: Part, identity: str) -> Made:
+    """Perform the steps of a filled part under the next attempt, again as often as its job may be retried."""
+    started = session.clock()
+    retries = max((step.retry for step in part.steps if isinstance(step, RunJob)), default=0)
+    ended: tuple[EndRun, ...] = ()
+    while True:
+        attempt = 1 + session.attempts.get(identity, 0)
+        jobs = _write_intent(session, resource, part, identity, attempt, started)
+        try:
+            outputs = _perform_steps(session, resource.address, part, identity, attempt)
+        except ExecutionError as error:
+            if not error.ended:
+                raise
+            outcome = "cancelled" if isinstance(error, Cancelled) else "failed"
+            reason = error.diagnostics[0].detail
+            end_run(session, resource, EndRun(identity, resource.address, outcome, reason))
+            if outcome == "cancelled" or retries <= 0 or session.interrupts.stopping:
+                raise
+            retries -= 1
+            resource = session.resources[resource.address]
+            continue
+        ended = (EndRun(identity, resource.address, "succeeded"),) if jobs else ()
+        return Made(
+            identity,
+            canonical_json(part.recipe),
+            "made",
+            outputs,
+            session.clock() - started,
+            ended,
+            jobs,
+        )
+
+
+def end_run(session: Session, resource: Resource, *ended: EndRun) -> None:
+    """Count runs as ended and take the intent away, in one commit."""
+    session.put(replace(resource, intent=None), *ended)
+    count(session, ended)
+
+
+def count(session: Session, ended: tuple[EndRun, ...]) -> None:
+    """Count the runs in the session's own tally, after they were recorded."""
+    with session.guard:
+        for each in ended:
+            session.attempts[each.identity] = session.attempts.get(each.identity, 0) + 1
+
+
+def _write_intent(
+    session: Session, resource: Resource, part: Part, identity: str, attempt: int, started: float
+) -> tuple[tuple[Place, str], ...]:
+    steps = [step for step in part.steps if isinstance(step, RunJob)]
+    keys = [(step, Key(session.lineage, resource.address, identity, attempt, step.name)) for step in steps]
+    jobs = tuple((step.place, key.id) for step, key in keys)
+    before = resource.intent
+    if before is not None and before.identity == identity and before.attempt == attempt:
+        return jobs  # an earlier apply was killed: its intent still says it all
+    body = json.dumps(codec.encode(part), ensure_ascii=False)
+    intent = Intent(session.operation, part.name, identity, attempt, body, jobs, started, part.work)
+    notes = [_job_note(resource.address, step, key) for step, key in keys]
+    session.put(replace(resource, intent=intent), *notes)
+    return jobs
+
+
+def _job_note(address: Address, step: RunJob, key: Key) -> Note:
+    detail = {"place": codec.encode(step.place), "key": key.id, "step": step.name}
+    return Note(address, "job", Frozen(detail))
+
+
+def decode_part(body: str) -> Part:
+    """Return the part that an intent was written with."""
+    part = codec.decode(json.loads(body), plan_registry())
+    if not isinstance(part, Part):
+        raise ExecutionError(Diagnostic("SF404", "Unreadable intent", "what was begun was recorded by another release"))
+    return part
+
+
+def _perform_steps(session: Session, address: Address, part: Part, identity: str, attempt: int) -> Frozen:
+    outputs: dict[str, Frozen] = {}
+
+    def answer(hole: Hole) -> Any:
+        if hole == IDENTITY:
+            return identity
+        if not isinstance(hole, StepRef):
+            return hole
+        return outputs[hole.step][hole.key]
+
+    last = EMPTY
+    for step in part.steps:
+        key = Key(session.lineage, address, identity, attempt, step.name)
+        last = outputs[step.name] = perform_step(session, address, map_holes(step, answer), key)
+    return last
+
+
+def perform_step(session: Session, address: Address, step: Step, key: Key) -> Frozen:
+    """Perform one filled step and report on it; returns its outputs."""
+    session.sink(StepStarted(session.clock(), address, step.name, words_for(step)))
+
+    def emit(event: StepEvent) -> None:
+        at = session.clock()
+        session.sink(StepProgress(at, address, step.name, event.kind, event.text, event.done, event.total, event.unit))
+
+    executor = session.places.of(place_of_step(step))
+    return executor.perform(step, StepContext(key, emit, session.interrupts.token)).outputs
+
+
+def words_for(step: Step) -> str:
+    """Return what a step does, in a few words."""
+    words = {
+        "EnsurePlace": "prepare",
+        "EnsureToolchain": "toolchain",
+        "Copy": "copy",
+        "Publish": "publish",
+        "Release": "release",
+        "Unpublish": "delete data",
+    }
+    return f"run {step.name}" if isinstance(step, RunJob) else words[type(step).__name__]
+
+
+def discard_jobs(session: Session, jobs: tuple[tuple[Place, str], ...]) -> None:
+    """Let the place drop the heavy parts of runs whose outputs are published and recorded."""
+    for place, key in jobs:
+        executor = session.places.of(place)
+        if isinstance(executor, Discards):
+            executor.discard(place, key)

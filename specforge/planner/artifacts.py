@@ -1,0 +1,312 @@
+"""The fate of an artifact: kept, found in the store, made anew, or decided at apply.
+
+The resource's first part is its output; a part named `evidence` was measured of it and is judged by the gate. A refusal
+stops promotion and never demotes: the version that is current stays so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from specforge.core.digest import identity_of
+from specforge.core.queries import FindIdentity, Presence, Seen
+from specforge.core.state import Status, Version
+from specforge.core.steps import Refusal, judge
+from specforge.core.values import EMPTY, Frozen, Place, holes_in
+from specforge.planner.outputs import (
+    fill_from,
+    fill_recorded,
+    found_outputs,
+    input_mark,
+    recorded_outputs,
+    version_outputs,
+    waiting_for,
+)
+from specforge.planner.plan import Action, Change, Drift, PlannedPart, Verb
+from specforge.planner.planning import Node, Planning, Settled, kept, noop
+from specforge.planner.reasons import fields_of, reasons_of
+from specforge.schemas.kind import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What is to be done about one part, and what is known of the outcome.
+
+    `outputs` are the artifact's if known; `figures` the evidence's. `version` is the (predicted) name, `known` a
+    version in the record that has this identity.
+    """
+
+    planned: PlannedPart
+    outputs: Frozen = EMPTY
+    figures: Frozen | None = None
+    version: str | None = None
+    known: Version | None = None
+    lost: bool = False
+
+
+class _UnansweredError(Exception):
+    """An answer is missing; the question has been noted."""
+
+
+class _BlockedError(Exception):
+    """A place is unreachable, or the spec contradicts what is published."""
+
+
+def settle_artifact(planning: Planning, node: Node) -> Settled:
+    """Decide about one artifact."""
+    try:
+        output = _output_fate(planning, node)
+        evidence = _evidence_fate(planning, node, output)
+    except _UnansweredError:
+        return Settled(None)
+    except _BlockedError as blocked:
+        note = str(blocked)
+        return Settled(noop(node.declared, node.record, note), kept(node.record), blocked=f"{node.address}: {note}")
+    return _decide(planning, node, output, evidence)
+
+
+# ---- the output ----
+
+
+def _output_fate(planning: Planning, node: Node) -> Fate:
+    head, desire, record = node.desire.parts[0], node.desire, node.record
+    current = None if record is None else record.current_version
+    requested = node.address in planning.options.replace
+    settled_here = current is not None and record is not None and record.place == desire.place
+    if holes_in(head.recipe):
+        filled = fill_recorded(head.recipe, planning.state)
+        same = settled_here and not requested and not holes_in(filled) and current is not None
+        same = same and identity_of(head.prefix, head.revision, filled) == (current.identity if current else "")
+        predicted = _predicted(node)
+        return Fate(PlannedPart(head, Verb.MAYBE if same else Verb.MAKE), version=predicted)
+    identity = identity_of(head.prefix, head.revision, head.recipe)
+    known = _recorded_as(node, identity)
+    stays = known is current and settled_here and not requested
+    if current is not None and stays and desire.pinned in (None, current.version):
+        return _kept_output(planning, node, current, identity)
+    return _looked_up_output(planning, node, identity, known, requested)
+
+
+def _recorded_as(node: Node, identity: str) -> Version | None:
+    if node.record is None or node.record.place != node.desire.place:
+        return None
+    matches = [v for v in node.record.versions if v.identity == identity and v.status is not Status.LOST]
+    # Two names of one build may be recorded; the current one is the answer if it is among them.
+    return next((v for v in matches if v.version == node.record.current), matches[0] if matches else None)
+
+
+def _predicted(node: Node) -> str | None:
+    if node.desire.pinned or node.desire.series is None:
+        return node.desire.pinned
+    taken = {each.version for each in node.record.versions} if node.record else set()
+    number = len(taken) + 1
+    while node.desire.series.version(number) in taken:
+        number += 1
+    return node.desire.series.version(number)
+
+
+def _kept_output(planning: Planning, node: Node, current: Version, identity: str) -> Fate:
+    head = node.desire.parts[0]
+    look = node.looks.get("output")
+    if look is not None and look.presence is Presence.UNREACHABLE:
+        _unreachable(planning, node, look)
+    if look is not None and look.presence is Presence.ABSENT:
+        planning.drift.append(Drift(node.address, _lost_words(current.version, look), look.since))
+        planned = PlannedPart(head, Verb.MAKE, identity, replaces=current.build)
+        return Fate(planned, version=current.version, known=current, lost=True)
+    return Fate(
+        PlannedPart(head, Verb.KEEP, identity),
+        version_outputs(current),
+        version=current.version,
+        known=current,
+    )
+
+
+def _looked_up_output(planning: Planning, node: Node, identity: str, known: Version | None, requested: bool) -> Fate:
+    desire, head = node.desire, node.desire.parts[0]
+    place = _place(node)
+    seen = planning.ask(FindIdentity(place, identity, desire.series, desire.pinned))
+    if seen is None:
+        raise _UnansweredError
+    if seen.presence is Presence.UNREACHABLE:
+        _unreachable(planning, node, seen)
+    _check_pin(planning, node, identity, seen)
+    following = desire.pinned or seen.facts.get("next") or _predicted(node)
+    if seen.presence is Presence.ABSENT or requested:
+        replaces = seen.facts.get("build") if requested else None
+        return Fate(PlannedPart(head, Verb.MAKE, identity, replaces=replaces), version=following)
+    version = desire.pinned or seen.facts.get("version") or following
+    planned = PlannedPart(head, Verb.FIND, identity, found=seen.facts)
+    return Fate(planned, found_outputs(seen, identity, version), version=version, known=known)
+
+
+def _check_pin(planning: Planning, node: Node, identity: str, seen: Seen) -> None:
+    pinned = node.desire.pinned
+    claimed = seen.facts.get("claimed", EMPTY).get(pinned) if pinned else None
+    if claimed is not None and claimed != identity:
+        planning.refuse(
+            node.address,
+            "SF203",
+            "Version name is taken",
+            f"`version: {pinned}` is published with other content, and a published version never changes",
+            hint="choose another `version:`, or leave it out",
+        )
+        raise _BlockedError(f"version {pinned} is published with other content")
+
+
+def _place(node: Node) -> Place:
+    if node.desire.place is None:
+        raise AssertionError(f"{node.address}: an artifact's desire must name its store")
+    return node.desire.place
+
+
+def _unreachable(planning: Planning, node: Node, seen: Seen) -> None:
+    planning.cannot_reach(_place(node), seen, node.address)
+    raise _BlockedError("its place cannot be reached; nothing is decided")
+
+
+def _lost_words(version: str, look: Seen) -> str:
+    missing = look.facts.get("missing")
+    return f"{version} is gone from its store" + (f" ({missing} objects missing)" if missing else "")
+
+
+# ---- the evidence ----
+
+
+def _evidence_fate(planning: Planning, node: Node, output: Fate) -> Fate | None:
+    part = next((each for each in node.desire.parts[1:] if each.name == "evidence"), None)
+    if part is None:
+        return None
+    recipe = fill_from(part.recipe, {node.address: output.outputs})
+    if holes_in(recipe):
+        return Fate(PlannedPart(part, _verb_with_holes(planning, node, output, part)))
+    identity = identity_of(part.prefix, part.revision, recipe)
+    recorded = output.known.evidence if output.known is not None else None
+    if recorded is not None and recorded.identity == identity:
+        look = node.looks.get("evidence")
+        gone = output.planned.verb is Verb.KEEP and look is not None and look.presence is Presence.ABSENT
+        if gone:
+            planning.drift.append(Drift(node.address, "its evaluation is gone from its store"))
+            return Fate(PlannedPart(part, Verb.MAKE, identity, replaces=recorded.build), lost=True)
+        return Fate(PlannedPart(part, Verb.KEEP, identity), figures=recorded.figures)
+    seen = planning.ask(FindIdentity(_place(node), identity))
+    if seen is None:
+        raise _UnansweredError
+    if seen.presence is Presence.UNREACHABLE:
+        _unreachable(planning, node, seen)
+    if seen.presence is Presence.ABSENT:
+        return Fate(PlannedPart(part, Verb.MAKE, identity))
+    return Fate(PlannedPart(part, Verb.FIND, identity, found=seen.facts), figures=seen.facts.get("facts", EMPTY))
+
+
+def _verb_with_holes(planning: Planning, node: Node, output: Fate, part: Part) -> Verb:
+    """With holes left, evidence is made anew only if it would differ even with the recorded inputs."""
+    if output.planned.verb is Verb.MAYBE:
+        return Verb.MAYBE
+    current = node.record.current_version if node.record else None
+    if output.planned.verb is not Verb.KEEP or current is None or current.evidence is None:
+        return Verb.MAKE
+    filled = fill_recorded(part.recipe, planning.state)
+    same = not holes_in(filled) and identity_of(part.prefix, part.revision, filled) == current.evidence.identity
+    return Verb.MAYBE if same else Verb.MAKE
+
+
+# ---- the decision ----
+
+
+def _decide(planning: Planning, node: Node, output: Fate, evidence: Fate | None) -> Settled:
+    refusals = _refusals(node, evidence)
+    change = _base_change(planning, node, output, evidence, refusals)
+    record = node.record
+    verbs = {output.planned.verb} | ({evidence.planned.verb} if evidence else set())
+    if verbs == {Verb.KEEP}:
+        return Settled(_of_kept(node, change, refusals), output.outputs)
+    if output.planned.verb is Verb.KEEP:
+        return Settled(replace(change, action=Action.UPDATE), output.outputs)
+    if output.planned.verb is Verb.FIND:
+        if refusals and _already_refused(output, evidence):
+            return _refused_again(node, output, refusals)
+        return _found(node, change, output, evidence, refusals)
+    action = Action.CREATE if record is None or record.current is None else Action.NEW_VERSION
+    return Settled(replace(change, action=action), EMPTY, pending=True)
+
+
+def _refusals(node: Node, evidence: Fate | None) -> tuple[Refusal, ...]:
+    if node.desire.gate is None or evidence is None or evidence.figures is None:
+        return ()
+    return judge(node.desire.gate, evidence.figures)
+
+
+def _base_change(
+    planning: Planning, node: Node, output: Fate, evidence: Fate | None, refusals: tuple[Refusal, ...]
+) -> Change:
+    desire, record = node.desire, node.record
+    current = record.current_version if record else None
+    fates = [output, *([evidence] if evidence else [])]
+    undecided = any(fate.planned.verb is Verb.MAYBE for fate in fates)
+    certain = any(fate.planned.verb in (Verb.MAKE, Verb.FIND) for fate in fates)
+    waits = waiting_for(tuple(fate.planned.part.recipe for fate in fates))
+    inputs = {str(each.address): input_mark(each.outputs) for each in node.inputs.values() if each.outputs}
+    return Change(
+        node.address,
+        node.declared.kind.document,
+        node.declared.kind.lifecycle.value,
+        Action.UPDATE,
+        parts=tuple(fate.planned for fate in fates),
+        if_changed=tuple(each for each in waits if each != node.address) if undecided and not certain else (),
+        gate=desire.gate,
+        refusals=refusals,
+        place=desire.place,
+        series=desire.series,
+        pinned=desire.pinned,
+        version=output.version,
+        work=tuple(fate.planned.part.work for fate in fates if fate.planned.verb in (Verb.MAKE, Verb.MAYBE)),
+        estimate=current.seconds if current and output.planned.verb in (Verb.MAKE, Verb.MAYBE) else None,
+        summary=desire.summary,
+        before=record,
+        spec=node.declared.spec_json,
+        waits_for=tuple(dict.fromkeys(each.address for each in node.inputs.values())),
+        inputs=Frozen({key: value for key, value in inputs.items() if value is not None}),
+        **reasons_of(planning, node, lost=output.lost),
+    )
+
+
+def _of_kept(node: Node, change: Change, refusals: tuple[Refusal, ...]) -> Change:
+    """Nothing to make: at most the description, or the verdict of a gate that was moved, is recorded."""
+    record = node.record
+    if record is None:
+        raise AssertionError(f"{node.address}: kept without a record")
+    below = tuple(str(each) for each in refusals)
+    change = replace(change, below_accept=below)
+    if below != record.below_accept or record.spec != node.declared.spec_json:
+        return replace(change, action=Action.UPDATE)
+    note = f"below accept: {'; '.join(below)}" if below else ""
+    return replace(change, action=Action.NOOP, note=note)
+
+
+def _already_refused(output: Fate, evidence: Fate | None) -> bool:
+    refused = output.known is not None and output.known.status is Status.REFUSED
+    return refused and evidence is not None and evidence.planned.verb is Verb.KEEP
+
+
+def _refused_again(node: Node, output: Fate, refusals: tuple[Refusal, ...]) -> Settled:
+    """Published and refused before, and the gate still refuses: not made again, and not an action."""
+    stays = f"; {node.record.current} stays current" if node.record and node.record.current else ""
+    note = f"{output.version} is refused: {'; '.join(map(str, refusals))}{stays}"
+    outputs = recorded_outputs(node.record)
+    blocked = None if outputs else f"{node.address} has no version that its gate accepts"
+    change = noop(node.declared, node.record, note)
+    if node.record is not None and node.record.spec != node.declared.spec_json:
+        change = replace(change, action=Action.UPDATE, fields=fields_of(node))
+    return Settled(change, outputs, blocked=blocked)
+
+
+def _found(node: Node, change: Change, output: Fate, evidence: Fate | None, refusals: tuple[Refusal, ...]) -> Settled:
+    change = replace(change, action=Action.REUSE)
+    if refusals:
+        outputs = recorded_outputs(node.record)
+        blocked = None if outputs else f"{node.address} has no version that its gate accepts"
+        return Settled(change, outputs, blocked=blocked)
+    if evidence is not None and evidence.figures is None and node.desire.gate is not None:
+        return Settled(change, EMPTY, pending=True)  # whether it is promoted is known once it has been evaluated
+    return Settled(change, output.outputs)

@@ -1,0 +1,200 @@
+"""`plan`: from what is wished, recorded and seen to what is to be done. Pure, and called again until nothing is asked.
+
+An identity may be known only after a scan was answered, and the next one only after the first was found in the store:
+so a round ends either with a `Plan` or with everything that it can already say it wants to know. A no-change plan takes
+identities and outputs from the record and needs two rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from specforge.core.address import Address
+from specforge.core.diagnostics import Diagnostic, has_errors
+from specforge.core.digest import identity_of
+from specforge.core.errors import PlanError
+from specforge.core.queries import LookAtJob, Presence, Query, Seen
+from specforge.core.state import State
+from specforge.core.values import EMPTY, holes_in
+from specforge.planner.artifacts import settle_artifact
+from specforge.planner.definitions import settle_definition, settle_place
+from specforge.planner.graph import Graph
+from specforge.planner.outputs import fill_recorded
+from specforge.planner.plan import Options, Plan, PlannedPart, RunInFlight, Unreachable, Verb, Wanted
+from specforge.planner.planning import UNSETTLED, Node, Planning, Settled, kept, noop
+from specforge.planner.project import Declared, Project
+from specforge.planner.removal import removals
+from specforge.schemas.kind import Input, Lifecycle, Subject
+
+_SETTLERS = {
+    Lifecycle.DEFINITION: settle_definition,
+    Lifecycle.PLACE: settle_place,
+    Lifecycle.ARTIFACT: settle_artifact,
+}
+
+
+def plan(
+    project: Project,
+    graph: Graph,
+    state: State,
+    observed: Mapping[Query, Seen],
+    options: Options,
+    now: float,
+) -> Plan | Wanted:
+    """Return the plan, or the queries whose answers are wanted first; raises PlanError for wishes that cannot be."""
+    planning = Planning(project, graph, state, observed, options, now)
+    scope = _scope(planning)
+    if options.destroy:
+        taken_away = removals(planning, [each for each in state.resources if each in scope or not options.targets])
+    else:
+        for address in graph.order:
+            if address in scope:
+                planning.settled[address] = _settle(planning, address)
+        gone = [each for each in state.resources if each not in project.resources]
+        taken_away = () if options.targets else removals(planning, gone)
+    runs = _runs_in_flight(planning)
+    if planning.wanted:
+        return Wanted(tuple(planning.wanted))
+    if has_errors(planning.diagnostics):
+        raise PlanError(planning.diagnostics)
+    changes = tuple(settled.change for settled in planning.settled.values() if settled.change is not None)
+    return Plan(
+        state.ref,
+        project.name,
+        project.environment,
+        now,
+        changes + taken_away,
+        tuple(planning.drift),
+        runs,
+        tuple(Unreachable(place, why, tuple(whom)) for place, (why, whom) in planning.unreachable.items()),
+        tuple(dict.fromkeys(planning.diagnostics)),
+        options.destroy,
+        options.delete_artifacts,
+    )
+
+
+def _scope(planning: Planning) -> frozenset[Address]:
+    options, project, state = planning.options, planning.project, planning.state
+    for address in (*options.targets, *options.replace):
+        if address not in project.resources and address not in state.resources:
+            raise PlanError(_unknown_address(address, (*project.resources, *state.resources)))
+    for address in options.replace:
+        declared = project.resources.get(address)
+        if declared is None or declared.kind.lifecycle is not Lifecycle.ARTIFACT:
+            detail = f"{address} has no published output to make again"
+            raise PlanError(Diagnostic("SF205", "Nothing to replace", detail, hint="name a dataset, a training, …"))
+    if not options.targets:
+        return frozenset(project.resources)
+    if options.destroy:
+        return frozenset(options.targets)
+    return planning.graph.needs(options.targets)
+
+
+def _unknown_address(address: Address, known: tuple[Address, ...]) -> Diagnostic:
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(address), [str(each) for each in known], n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "`spec state list` and `spec graph` show the addresses there are"
+    return Diagnostic("SF204", "Unknown address", f"nothing declared or recorded is named `{address}`", hint=hint)
+
+
+def _settle(planning: Planning, address: Address) -> Settled:
+    declared = planning.project.resources[address]
+    record = planning.state.resources.get(address)
+    if record is not None and not record.made:
+        record = None  # only an intent: for the plan there is nothing yet
+    looks = _looks(planning, declared)
+    inputs, blocked, complete = planning.inputs_of(address)
+    if blocked is not None:
+        note = f"waits: {blocked}"
+        return Settled(noop(declared, record, note), kept(record), blocked=None if kept(record) else blocked)
+    subject = _subject(planning, declared, inputs)
+    readings = declared.kind.readings(subject)
+    facts = {name: planning.ask(reading) for name, reading in readings.items() if not holes_in(reading)}
+    known_facts = {name: seen for name, seen in facts.items() if seen is not None}
+    if len(known_facts) < len(readings) or None in looks.values() or not complete:
+        return _unsettled(planning, declared, subject)
+    for name, seen in known_facts.items():
+        if seen.presence is Presence.UNREACHABLE:
+            planning.cannot_reach(readings[name].place, seen, address)
+            return Settled(noop(declared, record, f"{name} cannot be read; nothing is decided"), kept(record))
+    desire = declared.kind.desire(_subject(planning, declared, inputs, known_facts))
+    planning.diagnostics.extend(desire.diagnostics)
+    if has_errors(desire.diagnostics):
+        return Settled(noop(declared, record), kept(record), blocked=f"{address} has errors")
+    answered = {name: seen for name, seen in looks.items() if seen is not None}
+    node = Node(declared, record, desire, inputs, known_facts, answered)
+    return _SETTLERS[declared.kind.lifecycle](planning, node)
+
+
+def _unsettled(planning: Planning, declared: Declared, subject: Subject) -> Settled:
+    """An answer is missing. A place is known from its spec alone, so that what lies in it is asked about at once."""
+    if declared.kind.lifecycle is not Lifecycle.PLACE:
+        return UNSETTLED
+    node = Node(declared, None, declared.kind.desire(subject), subject.inputs, EMPTY, EMPTY)
+    settle_place(planning, node)
+    return Settled(None, node.desire.outputs)
+
+
+def _looks(planning: Planning, declared: Declared) -> dict[str, Seen | None]:
+    record = planning.state.resources.get(declared.address)
+    if record is None:
+        return {}
+    return {name: planning.ask(query) for name, query in declared.kind.observations(record).items()}
+
+
+def _subject(
+    planning: Planning, declared: Declared, inputs: Mapping[str, Input], facts: Mapping[str, Seen] = EMPTY
+) -> Subject:
+    record = planning.state.resources.get(declared.address)
+    return Subject(
+        declared.address,
+        declared.spec,
+        planning.project.name,
+        inputs,
+        facts,
+        planning.project.locks,
+        None if record is None else record.current_version,
+        None if record is None else record.place,
+    )
+
+
+# ---- runs that an interrupted apply left ----
+
+
+def _runs_in_flight(planning: Planning) -> tuple[RunInFlight, ...]:
+    runs = []
+    for address, record in planning.state.resources.items():
+        intent = record.intent
+        if intent is None:
+            continue
+        seen = [planning.ask(LookAtJob(place, key)) for place, key in intent.jobs]
+        answers = [each for each in seen if each is not None]
+        if any(each.presence is Presence.UNREACHABLE for each in answers):
+            state = "unknown"
+        elif any(each.facts.get("state") == "running" for each in answers):
+            state = "running"
+        elif any(each.presence is Presence.PRESENT for each in answers):
+            state = "ended"
+        else:
+            continue  # nothing had been started
+        wanted = _still_wanted(planning, address, intent.identity)
+        runs.append(RunInFlight(address, intent.part_name, intent.identity, state, wanted, intent.started, intent.work))
+    return tuple(runs)
+
+
+def _still_wanted(planning: Planning, address: Address, identity: str) -> bool:
+    """Whether the change of this address would make just this; undecided parts count as wanted until they are known."""
+    change = planning.settled.get(address, UNSETTLED).change
+    return change is not None and any(_makes(planning, each, identity) for each in change.parts)
+
+
+def _makes(planning: Planning, planned: PlannedPart, identity: str) -> bool:
+
+    if planned.identity is not None:
+        return planned.verb is Verb.MAKE and planned.identity == identity
+    # The evidence of an output not yet made has an identity that nobody knows: its run is kept until then.
+    filled = fill_recorded(planned.part.recipe, planning.state)
+    if holes_in(filled):
+        return True
+    return identity_of(planned.part.prefix, planned.part.revision, filled) == identity

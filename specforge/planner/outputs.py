@@ -1,0 +1,83 @@
+"""What others read of a resource: from the record, from a version, from what a store answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from specforge.core import codec
+from specforge.core.address import Address
+from specforge.core.digest import digest_of
+from specforge.core.queries import Seen
+from specforge.core.state import Resource, State, Version
+from specforge.core.values import EMPTY, Frozen, Hole, OutputRef, holes_in, map_holes
+from specforge.schemas.kind import Lifecycle
+
+
+def artifact_outputs(version: str | None, identity: str, digest: str | None, trees: Mapping[str, str]) -> Frozen:
+    """Return the outputs of an artifact's version."""
+    return Frozen(
+        {
+            "version": version,
+            "identity": identity,
+            "digest": digest,
+            **{f"tree.{name}": tree for name, tree in trees.items()},
+        }
+    )
+
+
+def version_outputs(version: Version) -> Frozen:
+    """Return the outputs of a recorded version."""
+    return artifact_outputs(version.version, version.identity, version.output, version.trees)
+
+
+def found_outputs(seen: Seen, identity: str, version: str | None) -> Frozen:
+    """Return the outputs of what a store answered to FindIdentity or FindVersion."""
+    return artifact_outputs(version, identity, seen.digest, seen.facts.get("trees", EMPTY))
+
+
+def recorded_outputs(resource: Resource | None) -> Frozen:
+    """Return what others read of a resource as recorded: of an artifact, its current version."""
+    if resource is None:
+        return EMPTY
+    if resource.lifecycle != Lifecycle.ARTIFACT.value:
+        return resource.outputs
+    current = resource.current_version
+    return EMPTY if current is None else version_outputs(current)
+
+
+def fill_recorded(value: Any, state: State) -> Any:
+    """Return `value` with its holes filled from the record; what was never recorded stays a hole."""
+
+    def fill(hole: Hole) -> Any:
+        if not isinstance(hole, OutputRef):
+            return hole
+        known = recorded_outputs(state.resources.get(hole.address)).get(hole.key)
+        return hole if known is None else known
+
+    return map_holes(value, fill)
+
+
+def fill_from(value: Any, outputs: Mapping[Address, Mapping[str, Any]]) -> Any:
+    """Return `value` with the holes filled that these outputs answer."""
+
+    def fill(hole: Hole) -> Any:
+        if not isinstance(hole, OutputRef):
+            return hole
+        known = outputs.get(hole.address, EMPTY).get(hole.key)
+        return hole if known is None else known
+
+    return map_holes(value, fill)
+
+
+def waiting_for(value: Any) -> tuple[Address, ...]:
+    """Return the addresses whose outputs the holes of `value` stand for."""
+    return tuple(dict.fromkeys(hole.address for hole in holes_in(value) if isinstance(hole, OutputRef)))
+
+
+def input_mark(outputs: Mapping[str, Any]) -> str | None:
+    """Return what is noted of an input for people: an artifact's version, a definition's digest, of a place nothing."""
+    if "place" in outputs or holes_in(Frozen(outputs)):
+        return None
+    version = outputs.get("version")
+    return str(version) if version else digest_of(codec.encode(Frozen(outputs)))

@@ -1,0 +1,172 @@
+"""One round of planning: what is known so far, what must still be asked, what was decided about each address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from specforge.core.address import Address
+from specforge.core.diagnostics import Diagnostic, Severity
+from specforge.core.queries import FindVersion, Presence, Query, Seen
+from specforge.core.state import Resource, State
+from specforge.core.values import EMPTY, Frozen, Place, VersionSeries
+from specforge.planner.graph import Edge, Graph
+from specforge.planner.outputs import found_outputs, recorded_outputs, version_outputs
+from specforge.planner.plan import Action, Change, Drift, Options
+from specforge.planner.project import Declared, Project
+from specforge.schemas.kind import Desire, Input
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was decided about one address.
+
+    `change` is None while an answer is missing. `outputs` are what others read; a key that is missing will be known at
+    apply (`pending`), or never (`blocked`: nothing below can be decided; says why).
+    """
+
+    change: Change | None
+    outputs: Mapping[str, Any] = EMPTY
+    pending: bool = False
+    blocked: str | None = None
+
+
+UNSETTLED = Settled(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """All that is known about one declared resource when its fate is decided."""
+
+    declared: Declared
+    record: Resource | None
+    desire: Desire
+    inputs: Mapping[str, Input]
+    facts: Mapping[str, Seen]
+    looks: Mapping[str, Seen]
+
+    @property
+    def address(self) -> Address:
+        """The address of the resource."""
+        return self.declared.address
+
+
+@dataclass(slots=True)
+class Planning:
+    """The working memory of one round. Filled by the functions of this package, read by `plan`."""
+
+    project: Project
+    graph: Graph
+    state: State
+    observed: Mapping[Query, Seen]
+    options: Options
+    now: float
+    wanted: dict[Query, None] = field(default_factory=dict)
+    settled: dict[Address, Settled] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    drift: list[Drift] = field(default_factory=list)
+    unreachable: dict[Place, tuple[str, list[Address]]] = field(default_factory=dict)
+
+    def ask(self, query: Query) -> Seen | None:
+        """Return the answer, or note the question and return None."""
+        seen = self.observed.get(query)
+        if seen is None:
+            self.wanted[query] = None
+        return seen
+
+    def refuse(self, address: Address, code: str, summary: str, detail: str, hint: str | None = None) -> None:
+        """Note an error that stops the plan."""
+        self.diagnostics.append(Diagnostic(code, summary, detail, hint=hint, address=address))
+
+    def cannot_reach(self, place: Place, seen: Seen, address: Address) -> None:
+        """Note that nothing is decided about the address because its place cannot be asked."""
+        _, addresses = self.unreachable.setdefault(place, (seen.problem or "it does not answer", []))
+        if address not in addresses:
+            addresses.append(address)
+
+    def inputs_of(self, address: Address) -> tuple[dict[str, Input], str | None, bool]:
+        """Return what the references of an address lead to, why it is blocked (or None), and whether all is settled."""
+        inputs: dict[str, Input] = {}
+        blocked: str | None = None
+        complete = True
+        for edge in self.graph.edges[address]:
+            outputs = self._pinned(edge) if edge.version else self.settled.get(edge.target, UNSETTLED)
+            complete = complete and (outputs.change is not None or bool(outputs.outputs) or outputs.blocked is not None)
+            if outputs.blocked is not None and not outputs.outputs:
+                blocked = blocked or outputs.blocked
+            declared = self.project.resources.get(edge.target)
+            spec = None if declared is None else declared.spec
+            inputs[edge.path] = Input(edge.target, spec, outputs.outputs, edge.version)
+        return inputs, blocked, complete
+
+    def _pinned(self, edge: Edge) -> Settled:
+        """Resolve `NAME@VERSION`: from the record, else from the store that the referring resource uses."""
+        record = self.state.resources.get(edge.target)
+        known = None if record is None else record.version(edge.version)
+        if edge.target not in self.project.resources:
+            self._warn_undeclared(edge)
+        if known is not None:
+            return Settled(None, version_outputs(known))
+        store = self._store_for(edge)
+        kind = self.project.kinds.by_prefix[edge.target.kind]
+        if store is None or edge.version is None or kind.version_pattern is None:
+            return Settled(None, blocked=f"there is no store to look for {edge.target}@{edge.version} in")
+        series = VersionSeries(self.project.name, edge.target.kind, edge.target.name, kind.version_pattern)
+        seen = self.ask(FindVersion(store, series, edge.version))
+        if seen is None:
+            return UNSETTLED
+        if seen.presence is Presence.UNREACHABLE:
+            self.cannot_reach(store, seen, edge.source)
+            return Settled(None, blocked=f"{store} cannot be reached")
+        if seen.presence is Presence.ABSENT:
+            known_names = ", ".join(each.version for each in record.versions) if record else "none"
+            self.refuse(
+                edge.source,
+                "SF201",
+                "Unknown version",
+                f"`{edge.path}` asks for {edge.target}@{edge.version}, never published (known: {known_names})",
+                hint="pin a published version, or leave `@VERSION` out to follow the current one",
+            )
+            return Settled(None, blocked=f"there is no {edge.target}@{edge.version}")
+        return Settled(None, found_outputs(seen, str(seen.facts.get("identity")), edge.version))
+
+    def _warn_undeclared(self, edge: Edge) -> None:
+        self.diagnostics.append(
+            Diagnostic(
+                "SF202",
+                "Pinned to something no longer declared",
+                f"`{edge.path}` uses {edge.target}@{edge.version}, kept from an earlier declaration",
+                severity=Severity.WARNING,
+                address=edge.source,
+            )
+        )
+
+    def _store_for(self, edge: Edge) -> Place | None:
+        record = self.state.resources.get(edge.target)
+        if record is not None and record.place is not None:
+            return record.place
+        own = next((each for each in self.graph.edges[edge.source] if each.path == "store"), None)
+        place = self.settled.get(own.target, UNSETTLED).outputs.get("place") if own else None
+        return place if isinstance(place, Place) else None
+
+
+def kept(record: Resource | None) -> Frozen:
+    """Return what others go on reading of a resource about which nothing can be decided now."""
+    return recorded_outputs(record)
+
+
+def noop(declared: Declared, record: Resource | None, note: str = "", **more: Any) -> Change:
+    """Return the change that does nothing."""
+    return Change(
+        declared.address,
+        declared.kind.document,
+        declared.kind.lifecycle.value,
+        Action.NOOP,
+        before=record,
+        spec=declared.spec_json,
+        version=None if record is None else record.current,
+        place=None if record is None else record.place,
+        note=note,
+        **more,
+    )

@@ -1,0 +1,94 @@
+"""Why something is to be done: field changes and reasons, for people. Nothing here decides anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from specforge.core.queries import Seen
+from specforge.core.values import EMPTY
+from specforge.planner.diff import field_changes, recipe_differences
+from specforge.planner.plan import Action, FieldChange, Reason
+from specforge.planner.planning import UNSETTLED, Node, Planning
+from specforge.schemas.kind import Input, Lifecycle
+
+_DIGEST_LENGTH = 64
+
+
+def fields_of(node: Node) -> tuple[FieldChange, ...]:
+    """Return the fields of a recorded resource that the user changed."""
+    return () if node.record is None else field_changes(node.declared.kind, node.record.spec, node.declared.spec_json)
+
+
+def reasons_of(planning: Planning, node: Node, *, lost: bool = False) -> dict[str, Any]:
+    """Return the `fields` and `reasons` of a node's change."""
+    if node.record is None:
+        return {"fields": (), "reasons": ()}
+    fields = fields_of(node)
+    reasons: list[Reason] = []
+    if node.address in planning.options.replace:
+        reasons.append(Reason("asked for by --replace"))
+    if lost:
+        reasons.append(Reason("its data are gone from the store"))
+    if node.record.place is not None and node.desire.place not in (None, node.record.place):
+        reasons.append(Reason(f"moved from {node.record.place} to {node.desire.place}"))
+    for name, seen in node.facts.items():
+        reasons.extend(_scan_reason(name, seen))
+    for each in node.inputs.values():
+        reasons.extend(_input_reason(planning, node, each))
+    if not reasons and not fields:
+        reasons.extend(_recipe_reasons(node))
+    return {"fields": fields, "reasons": tuple(dict.fromkeys(reasons))}
+
+
+def _scan_reason(name: str, seen: Seen) -> Iterator[Reason]:
+    """Say which files came, went or changed since the recorded version."""
+    counts = [(sign, seen.facts.get(key, 0), key) for sign, key in (("+", "added"), ("-", "removed"), ("~", "changed"))]
+    if not any(number for _, number, _ in counts):
+        return
+    parts = [f"{sign}{number} file{'' if number == 1 else 's'}" for sign, number, _ in counts if number]
+    lines = tuple(f"{sign} {path}" for sign, _, key in counts for path in seen.facts.get(f"{key}_paths", ()))
+    yield Reason(f"{name}: {', '.join(parts)}", lines)
+
+
+def _input_reason(planning: Planning, node: Node, given: Input) -> Iterator[Reason]:
+    settled = planning.settled.get(given.address, UNSETTLED)
+    change = settled.change
+    if given.version is not None or change is None or change.action is Action.NOOP:
+        return
+    if change.lifecycle == Lifecycle.ARTIFACT.value:
+        current = node.record.current_version if node.record else None
+        before = None if current is None else current.inputs.get(str(given.address))
+        if settled.pending or given.outputs.get("version") != before:
+            yield Reason(f"{given.address}: {_version_words(before, change.version, bool(change.if_changed))}")
+    elif change.lifecycle == Lifecycle.DEFINITION.value and change.before is not None:
+        words = [reason.text for reason in change.reasons] + [field.path + " changed" for field in change.fields]
+        if change.outputs != change.before.outputs and words:
+            yield Reason(f"{given.address}: {words[0]}")
+
+
+def _version_words(before: object, after: str | None, maybe: bool) -> str:
+    if maybe:
+        return "may change"
+    return f"{before} → {after}" if before and before != after else f"new output {after or ''}".rstrip()
+
+
+def _recipe_reasons(node: Node) -> Iterator[Reason]:
+    """Nothing the user wrote explains it: name the parts of the recipe (a new lock, a new revision of a kind)."""
+    current = node.record.current_version if node.record else None
+    if current is None or not node.desire.parts:
+        return
+    for key in recipe_differences(current.recipe, node.desire.parts[0].recipe):
+        yield Reason(f"{key} changed")
+
+
+def output_reasons(node: Node) -> tuple[Reason, ...]:
+    """Say which outputs of a definition changed; digests derived from the others are named only if nothing else is."""
+    before = node.record.outputs if node.record else EMPTY
+    keys = [key for key, value in node.desire.outputs.items() if before.get(key) != value]
+    plain = [key for key in keys if not _is_digest(node.desire.outputs[key])]
+    return tuple(Reason(f"{key} changed") for key in (plain or keys))
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and len(value) == _DIGEST_LENGTH

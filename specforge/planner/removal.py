@@ -1,0 +1,107 @@
+"""What happens to what is recorded but no longer declared, and to everything on `destroy`.
+
+An artifact is forgotten: its reference is released, its data stay in the store, and that is said. A definition is
+dropped from the record. A place loses what we made there, never what was published or what the user owns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from specforge.core.address import Address
+from specforge.core.queries import LookAtPlace, Presence
+from specforge.core.state import Resource, Version
+from specforge.core.steps import EnsurePlace, Release, Step, Unpublish
+from specforge.core.values import Place
+from specforge.planner.plan import Action, Change, Reason
+from specforge.planner.planning import Planning
+from specforge.schemas.kind import Lifecycle
+
+
+def removals(planning: Planning, addresses: Iterable[Address]) -> tuple[Change, ...]:
+    """Return the changes that take these recorded resources away: what others wait for comes after them."""
+    recorded = {each: planning.state.resources[each] for each in addresses}
+    return tuple(_removal(planning, recorded[address]) for address in _last_first(recorded))
+
+
+def _last_first(recorded: Mapping[Address, Resource]) -> list[Address]:
+    """Order by the recorded dependencies, for the YAML may be gone: dependants before what they were made from."""
+    depth: dict[Address, int] = {}
+
+    def depth_of(address: Address, below: tuple[Address, ...]) -> int:
+        if address not in depth:
+            inputs = [each for each in recorded[address].waits_for if each in recorded and each not in below]
+            depth[address] = 1 + max((depth_of(each, (*below, address)) for each in inputs), default=0)
+        return depth[address]
+
+    for address in recorded:
+        depth_of(address, ())
+    return sorted(recorded, key=lambda address: (-depth[address], address))
+
+
+def _removal(planning: Planning, record: Resource) -> Change:
+    kind = planning.project.kinds.by_prefix.get(record.address.kind)
+    lifecycle = Lifecycle(record.lifecycle)
+    asked = planning.options.destroy
+    reasons: tuple[Reason, ...] = (Reason("destroy" if asked else "no longer declared"),)
+    action = (
+        Action.FORGET if lifecycle is Lifecycle.ARTIFACT and not planning.options.delete_artifacts else Action.DELETE
+    )
+    steps = _steps(planning, record)
+    unreachable = _unreachable(planning, record) if steps else None
+    if unreachable:
+        action, steps, reasons = Action.NOOP, (), ()
+    return Change(
+        record.address,
+        kind.document if kind else record.address.kind,
+        record.lifecycle,
+        action,
+        reasons=reasons,
+        steps=steps,
+        place=record.place,
+        version=record.current,
+        before=record,
+        waits_for=record.waits_for,
+        note=unreachable or _kept_note(record, action),
+    )
+
+
+def _steps(planning: Planning, record: Resource) -> tuple[Step, ...]:
+    if record.place is None:
+        return ()
+    if record.lifecycle == Lifecycle.PLACE.value:
+        return (EnsurePlace(record.place, None),)
+    steps: list[Step] = []
+    for identity, build in _builds(record.versions):
+        steps.append(Release(record.place, identity, build, name=f"release-{identity[:8]}-{build}"))
+        if planning.options.delete_artifacts:
+            steps.append(Unpublish(record.place, identity, build, name=f"unpublish-{identity[:8]}-{build}"))
+    return tuple(steps)
+
+
+def _builds(versions: tuple[Version, ...]) -> tuple[tuple[str, int], ...]:
+    """Return every build the resource refers to, each once: outputs and their evidence."""
+    builds: dict[tuple[str, int], None] = {}
+    for version in versions:
+        builds[(version.identity, version.build)] = None
+        if version.evidence is not None:
+            builds[(version.evidence.identity, version.evidence.build)] = None
+    return tuple(builds)
+
+
+def _unreachable(planning: Planning, record: Resource) -> str | None:
+    place: Place | None = record.place
+    if place is None:
+        return None
+    seen = planning.ask(LookAtPlace(place))
+    if seen is not None and seen.presence is Presence.UNREACHABLE:
+        planning.cannot_reach(place, seen, record.address)
+        return "its place cannot be reached; nothing is decided"
+    return None
+
+
+def _kept_note(record: Resource, action: Action) -> str:
+    if action is not Action.FORGET or not record.versions:
+        return ""
+    names = ", ".join(each.version for each in record.versions)
+    return f"its data stay in {record.place}: {names}"
