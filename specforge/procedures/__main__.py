@@ -1,0 +1,44 @@
+"""`python -m specforge.procedures NAME --OPTION=VALUE …`: run one procedure as a job."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from specforge.procedures import Failure, find, names
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the procedure; return its exit status: 0 done, 1 the user's data or code is wrong, 2 called wrongly.
+
+    With `--failure=FILE` the reason of a failure is also written there, for whoever started the job.
+    """
+    if not argv or argv[0] not in names():
+        print(f"usage: NAME --OPTION=VALUE …, with NAME one of: {', '.join(names())}", file=sys.stderr)
+        return 2
+    options = [each for each in argv[1:] if not each.startswith("--failure=")]
+    told = [each.partition("=")[2] for each in argv[1:] if each.startswith("--failure=")]
+    try:
+        find(argv[0])(options)
+    except Failure as failure:
+        return _fail(str(failure), told)
+    except OSError as error:
+        # A full disk or a file that went away: the words of the system say it, a traceback adds nothing.
+        return _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), told)
+    return 0
+
+
+def _fail(reason: str, told: Sequence[str]) -> int:
+    print(reason, file=sys.stderr)
+    for path in told:
+        try:
+            Path(path).write_text(reason + os.linesep, encoding="utf-8")
+        except OSError as error:
+            print(f"the reason could not be written: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

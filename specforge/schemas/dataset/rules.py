@@ -1,0 +1,151 @@
+"""What a Dataset reads, its recipe and the steps that publish a version. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from specforge.core.diagnostics import Diagnostic, Severity, has_errors
+from specforge.core.digest import canonical_json
+from specforge.core.queries import Presence, Reading, ScanTree, Seen
+from specforge.core.steps import Publish, RunJob, Step
+from specforge.core.values import (
+    PROJECT,
+    Frozen,
+    JobInput,
+    JobOutput,
+    Place,
+    Run,
+    Select,
+    StepRef,
+    Tree,
+    VersionSeries,
+)
+from specforge.formats.manifest import label_problem
+from specforge.formats.pictures import SUFFIXES
+from specforge.procedures.dataset import REVISION
+from specforge.schemas.dataset.spec import DatasetSpec, Split
+from specforge.schemas.kind import Desire, Part, Subject
+
+PATTERN = "V{:03d}"
+PICTURES = Select(SUFFIXES, executable=False)
+
+
+def readings(subject: Subject) -> Mapping[str, Reading]:
+    """Return the scan of the source; against the current version it also says what was added, removed, changed."""
+    since = None
+    if subject.recorded is not None and subject.recorded_place is not None:
+        since = Tree(subject.recorded_place, None, subject.recorded.output)
+    return {"source": ScanTree(PROJECT, subject.spec.source, PICTURES, since)}
+
+
+def desire(subject: Subject) -> Desire:
+    """Return the wish: a published version of what lies in the source."""
+    spec: DatasetSpec = subject.spec
+    seen = subject.facts.get("source")
+    diagnostics = tuple(_diagnostics(subject, seen))
+    store = subject.inputs["store"].output("place")
+    series = VersionSeries(subject.project, "dataset", spec.name, PATTERN)
+    if seen is None or seen.digest is None or has_errors(diagnostics):
+        return Desire(place=store, series=series, pinned=spec.version, diagnostics=diagnostics)
+    part = Part(
+        "output",
+        "dataset",
+        REVISION,
+        _recipe(spec, seen.digest),
+        _steps(subject, seen.digest, store, series),
+        "publish",
+    )
+    return Desire(
+        (part,), place=store, series=series, pinned=spec.version, summary=_summary(seen.facts), diagnostics=diagnostics
+    )
+
+
+def _recipe(spec: DatasetSpec, samples: str) -> Frozen:
+    split = _split(spec.split)
+    return Frozen({"task": spec.task, "samples": samples, "layout": "class_folders", "split": split})
+
+
+def _split(split: Split | None) -> Frozen | None:
+    if split is None:
+        return None
+    return Frozen({"train": float(split.train), "seed": split.seed, "stratified": split.stratified})
+
+
+def _steps(subject: Subject, digest: str, store: Place, series: VersionSeries) -> tuple[Step, ...]:
+    spec: DatasetSpec = subject.spec
+    argv = ["@python", "@procedures", "publish_dataset", "--source=@in/source", "--output=@out/data"]
+    argv += ["--facts=@out/facts.json", "--failure=@out/failure", f"--digest={digest}"]
+    split = _split(spec.split)
+    if split is not None:
+        argv.append(f"--split={canonical_json(split)}")
+    publish = RunJob(
+        "publish",
+        subject.inputs["pool"].output("place"),
+        Run(tuple(argv)),
+        inputs=(JobInput("source", Tree(PROJECT, spec.source, digest)),),
+        outputs=(JobOutput("data", "data", required=True),),
+        facts="facts.json",
+    )
+    commit = Publish(
+        store,
+        trees=Frozen({"data": StepRef("publish", "tree.data")}),
+        output="data",
+        series=series,
+        version=spec.version,
+        facts=StepRef("publish", "facts"),
+        exports=Frozen({"dataset.manifest": "{version}.manifest"}),
+        name="commit",
+    )
+    return (publish, commit)
+
+
+def _summary(facts: Mapping[str, Any]) -> str:
+    files, labels = int(facts.get("files", 0)), sum(1 for count in facts.get("folders", {}).values() if count)
+    words = f"{files:,} {'picture' if files == 1 else 'pictures'} in {labels:,} {'label' if labels == 1 else 'labels'}"
+    return f"{words}, {int(facts.get('bytes', 0)) / 1e6:,.1f} MB"
+
+
+def _diagnostics(subject: Subject, seen: Seen | None) -> Iterator[Diagnostic]:
+    if seen is None:
+        return
+    spec: DatasetSpec = subject.spec
+    for code, summary, detail, hint, severity in _findings(spec.source, seen):
+        yield Diagnostic(code, summary, detail, severity, hint, address=subject.address, path=("source",))
+
+
+Finding = tuple[str, str, str, str | None, Severity]
+
+
+def _findings(source: str, seen: Seen) -> Iterator[Finding]:
+    if seen.presence is Presence.UNREACHABLE:
+        yield "SF215", "Folder cannot be read", f"`{source}` cannot be read: {seen.problem}", None, Severity.ERROR
+        return
+    if seen.presence is Presence.ABSENT:
+        hint = "`source` is relative to the project's folder; it holds one folder of pictures per label"
+        yield "SF210", "Folder not found", f"there is no folder `{source}`", hint, Severity.ERROR
+        return
+    for each in seen.facts.get("problems", ()):
+        detail = f"`{each['path']}` in `{source}`: {each['problem']}"
+        yield "SF215", "Folder cannot be read", detail, "take it away, or name it in `.specignore`", Severity.ERROR
+    if not seen.facts.get("files"):
+        known = ", ".join(f"`{suffix}`" for suffix in SUFFIXES)
+        detail = f"`{source}` has no pictures"
+        yield "SF211", "No pictures", detail, f"pictures end with one of {known} and lie in `LABEL/`", Severity.ERROR
+        return
+    yield from _folder_findings(source, seen)
+
+
+def _folder_findings(source: str, seen: Seen) -> Iterator[Finding]:
+    for folder, count in sorted(seen.facts.get("folders", {}).items()):
+        if folder in ("", "."):
+            detail = f"{count:,} of the pictures lie in `{source}` itself, so they have no label"
+            yield "SF214", "Pictures without a label", detail, f"move them into `{source}/LABEL/`", Severity.ERROR
+            continue
+        problem = label_problem(folder)
+        if problem is not None:
+            hint = "a label has 1 to 32 letters, digits, `_`, `-` and Chinese characters; rename the folder"
+            yield "SF213", "Bad label", f"the folder `{folder}` in `{source}` {problem}", hint, Severity.ERROR
+        elif not count:
+            detail = f"the folder `{folder}` in `{source}` has no pictures, so there will be no such label"
+            yield "SF212", "Empty class folder", detail, "put pictures in it, or take it away", Severity.WARNING

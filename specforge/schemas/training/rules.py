@@ -1,0 +1,217 @@
+"""What a TrainingJob wishes: the trained version, and the evidence that its gate judges. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from specforge.core.diagnostics import has_errors
+from specforge.core.steps import Copy, EnsureToolchain, Gate, Publish, RunJob
+from specforge.core.values import (
+    EMPTY,
+    Frozen,
+    JobInput,
+    JobOutput,
+    Limits,
+    OutputRef,
+    Run,
+    StepRef,
+    Tree,
+    VersionSeries,
+    frozen,
+)
+from specforge.procedures import evaluate as procedure
+from specforge.schemas.algorithm.parameters import argument, effective
+from specforge.schemas.kind import Desire, Input, Part, Subject
+from specforge.schemas.training.checks import diagnostics_of
+from specforge.schemas.training.spec import Evaluation, Resources, TrainingSpec
+from specforge.schemas.units import memory_bytes, seconds
+
+PATTERN = "V{:04d}"
+REVISION = 1
+"""Bumped by hand when what a job is given changes so that it would leave other bytes."""
+
+LAYOUT = "options"
+"""How inputs, parameters and the output are given to the boot file: as `--NAME_url`, `--NAME`, `--train_url`."""
+
+MISSING_MODEL = "the boot file must write its model into the folder `model` in `--train_url`"
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the parts are made from, looked up once."""
+
+    spec: TrainingSpec
+    algorithm: Input
+    data: Mapping[str, Input]
+    from_model: Input | None
+    parameters: Mapping[str, Any]
+    store: Any
+    pool: Any
+
+
+def input_at(subject: Subject, *paths: str) -> Input | None:
+    """Return the input of the first of these field paths that leads somewhere."""
+    return next((subject.inputs[path] for path in paths if path in subject.inputs), None)
+
+
+def desire(subject: Subject) -> Desire:
+    """Return the wish: a trained version under its recipe, the evidence about it, the gate over the evidence."""
+    spec: TrainingSpec = subject.spec
+    store = subject.inputs["store"].output("place")
+    series = VersionSeries(subject.project, "training", spec.name, PATTERN)
+    algorithm = input_at(subject, "algorithm")
+    data = {name: input_at(subject, f"inputs.{name}.dataset", f"inputs.{name}") for name in spec.inputs}
+    diagnostics = diagnostics_of(subject, algorithm)
+    known = {name: each for name, each in data.items() if each is not None}
+    if has_errors(diagnostics) or algorithm is None or algorithm.spec is None or len(known) < len(data):
+        return Desire(place=store, series=series, pinned=spec.version, diagnostics=diagnostics)
+    values, _ = effective(spec.parameters, getattr(algorithm.spec, "parameters", {}))
+    pool = subject.inputs["pool"].output("place")
+    given = _Given(spec, algorithm, known, input_at(subject, "from_model"), values, store, pool)
+    parts = [_output(given, series)]
+    measured = input_at(subject, "evaluate.data")
+    if spec.evaluate is not None and measured is not None:
+        parts.append(_evidence(subject, given, spec.evaluate, measured))
+    return Desire(
+        tuple(parts),
+        place=store,
+        series=series,
+        pinned=spec.version,
+        gate=_gate(spec.evaluate),
+        diagnostics=diagnostics,
+    )
+
+
+# ---- the output ----
+
+
+def _output(given: _Given, series: VersionSeries) -> Part:
+    spec = given.spec
+    code = given.algorithm.output("code")
+    code_digest = getattr(code, "digest", None)
+    steps = (
+        EnsureToolchain(given.pool, given.algorithm.output("framework"), given.algorithm.output("lock")),
+        Copy(code, given.pool, f"code/{code_digest}", name="code"),
+        _train(given),
+        Publish(
+            given.store,
+            trees=Frozen({name: StepRef("train", f"tree.{name}") for name in ("model", "rest", "log")}),
+            output="model",
+            series=series,
+            version=spec.version,
+        ),
+    )
+    return Part("output", "training", REVISION, _recipe(given), steps, "train")
+
+
+def _recipe(given: _Given) -> Frozen:
+    """Return everything that decides the bytes of the output; what is not asked for has no key."""
+    spec = given.spec
+    recipe: dict[str, Any] = {
+        "runnable": given.algorithm.output("runnable"),
+        "parameters": dict(given.parameters),
+        "inputs": {name: each.output("digest") for name, each in given.data.items()},
+        "nodes": spec.nodes,
+        "layout": LAYOUT,
+    }
+    usages = {name: sorted(set(each.usages)) for name, each in spec.inputs.items()}
+    widened = {name: each for name, each in usages.items() if each != ["TRAIN"]}
+    if widened:
+        recipe["usages"] = widened
+    if given.from_model is not None:
+        recipe["from_model"] = given.from_model.output("digest")
+    if spec.seed is not None:
+        recipe["seed"] = spec.seed
+    if spec.variables:
+        recipe["variables"] = dict(spec.variables)
+    return Frozen(frozen(recipe))
+
+
+def _train(given: _Given) -> RunJob:
+    spec = given.spec
+    argv = ["@python", f"@code/{given.algorithm.output('boot')}"]
+    argv += [f"--{name}_url=@in/{name}" for name in spec.inputs]
+    inputs = [
+        JobInput(name, _published(each, "data"), tuple(sorted(set(spec.inputs[name].usages))))
+        for name, each in given.data.items()
+    ]
+    if given.from_model is not None:
+        argv.append("--from_model_url=@in/from_model")
+        inputs.append(JobInput("from_model", _published(given.from_model, "model")))
+    argv.append("--train_url=@out")
+    argv += [argument(name, value) for name, value in given.parameters.items()]
+    if spec.seed is not None:
+        argv.append(f"--seed={spec.seed}")
+    return RunJob(
+        "train",
+        given.pool,
+        Run(tuple(argv), given.algorithm.output("lock"), Frozen(spec.variables), _limits(spec.resources)),
+        inputs=tuple(inputs),
+        outputs=(
+            JobOutput("model", "model", required=True, missing_hint=MISSING_MODEL),
+            JobOutput("rest", ".", exclude=("model",)),
+            JobOutput("log", "@log"),
+        ),
+        code=StepRef("code", "tree"),
+        nodes=spec.nodes,
+        timeout=None if spec.timeout is None else seconds(spec.timeout),
+        retry=spec.retries,
+    )
+
+
+def _published(source: Input, tree: str) -> Tree:
+    """Return a published tree of an artifact: found by its digest in the store that the artifact lies in."""
+    return Tree(source.output("place"), None, source.output(f"tree.{tree}"))
+
+
+def _limits(resources: Resources) -> Limits:
+    memory = None if resources.memory is None else memory_bytes(resources.memory)
+    return Limits(None if resources.cpu is None else float(resources.cpu), memory)
+
+
+# ---- the evidence and its gate ----
+
+
+def _evidence(subject: Subject, given: _Given, wanted: Evaluation, data: Input) -> Part:
+    engine, lock = given.algorithm.output("framework"), given.algorithm.output("lock")
+    usages = tuple(sorted(set(wanted.usages)))
+    recipe: dict[str, Any] = {
+        "subject": OutputRef(subject.address, "digest"),
+        "data": data.output("digest"),
+        "usages": usages,
+        "engine": engine,
+        "toolchain": given.algorithm.output("toolchain"),
+    }
+    argv = ["@python", "@procedures", "evaluate", f"--engine={engine}", "--model=@in/model", "--data=@in/data"]
+    argv += ["--output=@out", "--failure=@out/failure"]
+    if wanted.samples is not None:
+        recipe["samples"] = wanted.samples
+        argv.append(f"--samples={wanted.samples}")
+    job = RunJob(
+        "evaluate",
+        given.pool,
+        Run(tuple(argv), lock, limits=_limits(given.spec.resources)),
+        inputs=(
+            JobInput("model", Tree(given.store, None, OutputRef(subject.address, "tree.model"))),
+            JobInput("data", _published(data, "data"), usages),
+        ),
+        outputs=(JobOutput("evaluation", ".", required=True),),
+        facts="figures.json",
+    )
+    publish = Publish(
+        given.store,
+        trees=Frozen({"evaluation": StepRef("evaluate", "tree.evaluation")}),
+        output="evaluation",
+        facts=StepRef("evaluate", "facts"),
+    )
+    steps = (EnsureToolchain(given.pool, engine, lock), job, publish)
+    return Part("evidence", "evidence", procedure.REVISION, Frozen(frozen(recipe)), steps, "evaluate")
+
+
+def _gate(wanted: Evaluation | None) -> Gate | None:
+    if wanted is None:
+        return None
+    conditions = {name: bounds.model_dump(exclude_none=True) for name, bounds in wanted.accept.items()}
+    return Gate(frozen(conditions) if conditions else EMPTY)
