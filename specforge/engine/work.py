@@ -157,7 +157,7 @@ def _evidence(session: Session, change: Change, others: list[PlannedPart], versi
     if planned is None:
         return None
     resource = session.resources[change.address]
-    own = {change.address: version_outputs(version)}
+    own = {change.address: version_outputs(change.place, version)}
     known = version.evidence.identity if version.evidence else None
     return make_part(session, resource, planned, own, known)
 

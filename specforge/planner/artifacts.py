@@ -116,7 +116,7 @@ def _kept_output(planning: Planning, node: Node, current: Version, identity: str
         return Fate(planned, version=current.version, known=current, lost=True)
     return Fate(
         PlannedPart(head, Verb.KEEP, identity),
-        version_outputs(current),
+        version_outputs(node.desire.place, current),
         version=current.version,
         known=current,
     )
@@ -137,7 +137,7 @@ def _looked_up_output(planning: Planning, node: Node, identity: str, known: Vers
         return Fate(PlannedPart(head, Verb.MAKE, identity, replaces=replaces), version=following)
     version = desire.pinned or seen.facts.get("version") or following
     planned = PlannedPart(head, Verb.FIND, identity, found=seen.facts)
-    return Fate(planned, found_outputs(seen, identity, version), version=version, known=known)
+    return Fate(planned, found_outputs(place, seen, identity, version), version=version, known=known)
 
 
 def _check_pin(planning: Planning, node: Node, identity: str, seen: Seen) -> None:
@@ -228,7 +228,7 @@ def _decide(planning: Planning, node: Node, output: Fate, evidence: Fate | None)
             return _refused_again(node, output, refusals)
         return _found(node, change, output, evidence, refusals)
     action = Action.CREATE if record is None or record.current is None else Action.NEW_VERSION
-    return Settled(replace(change, action=action), EMPTY, pending=True)
+    return Settled(replace(change, action=action), Frozen({"place": node.desire.place}), pending=True)
 
 
 def _refusals(node: Node, evidence: Fate | None) -> tuple[Refusal, ...]:
@@ -308,5 +308,5 @@ def _found(node: Node, change: Change, output: Fate, evidence: Fate | None, refu
         blocked = None if outputs else f"{node.address} has no version that its gate accepts"
         return Settled(change, outputs, blocked=blocked)
     if evidence is not None and evidence.figures is None and node.desire.gate is not None:
-        return Settled(change, EMPTY, pending=True)  # whether it is promoted is known once it has been evaluated
+        return Settled(change, Frozen({"place": node.desire.place}), pending=True)  # whether it is promoted is known once it has been evaluated
     return Settled(change, output.outputs)

@@ -10,14 +10,17 @@ from specforge.core.address import Address
 from specforge.core.digest import digest_of
 from specforge.core.queries import Seen
 from specforge.core.state import Resource, State, Version
-from specforge.core.values import EMPTY, Frozen, Hole, OutputRef, holes_in, map_holes
+from specforge.core.values import EMPTY, Frozen, Hole, OutputRef, Place, holes_in, map_holes
 from specforge.schemas.kind import Lifecycle
 
 
-def artifact_outputs(version: str | None, identity: str, digest: str | None, trees: Mapping[str, str]) -> Frozen:
-    """Return the outputs of an artifact's version."""
+def artifact_outputs(
+    place: Place | None, version: str | None, identity: str, digest: str | None, trees: Mapping[str, str]
+) -> Frozen:
+    """Return the outputs of an artifact's version; `place` is the store that it lies in."""
     return Frozen(
         {
+            "place": place,
             "version": version,
             "identity": identity,
             "digest": digest,
@@ -26,14 +29,14 @@ def artifact_outputs(version: str | None, identity: str, digest: str | None, tre
     )
 
 
-def version_outputs(version: Version) -> Frozen:
-    """Return the outputs of a recorded version."""
-    return artifact_outputs(version.version, version.identity, version.output, version.trees)
+def version_outputs(place: Place | None, version: Version) -> Frozen:
+    """Return the outputs of a recorded version that lies in this store."""
+    return artifact_outputs(place, version.version, version.identity, version.output, version.trees)
 
 
-def found_outputs(seen: Seen, identity: str, version: str | None) -> Frozen:
+def found_outputs(place: Place, seen: Seen, identity: str, version: str | None) -> Frozen:
     """Return the outputs of what a store answered to FindIdentity or FindVersion."""
-    return artifact_outputs(version, identity, seen.digest, seen.facts.get("trees", EMPTY))
+    return artifact_outputs(place, version, identity, seen.digest, seen.facts.get("trees", EMPTY))
 
 
 def recorded_outputs(resource: Resource | None) -> Frozen:
@@ -43,7 +46,7 @@ def recorded_outputs(resource: Resource | None) -> Frozen:
     if resource.lifecycle != Lifecycle.ARTIFACT.value:
         return resource.outputs
     current = resource.current_version
-    return EMPTY if current is None else version_outputs(current)
+    return EMPTY if current is None else version_outputs(resource.place, current)
 
 
 def fill_recorded(value: Any, state: State) -> Any:
@@ -77,7 +80,8 @@ def waiting_for(value: Any) -> tuple[Address, ...]:
 
 def input_mark(outputs: Mapping[str, Any]) -> str | None:
     """Return what is noted of an input for people: an artifact's version, a definition's digest, of a place nothing."""
-    if "place" in outputs or holes_in(Frozen(outputs)):
+    if "identity" in outputs:
+        return outputs.get("version")
+    if not outputs or "place" in outputs or holes_in(Frozen(outputs)):
         return None
-    version = outputs.get("version")
-    return str(version) if version else digest_of(codec.encode(Frozen(outputs)))
+    return digest_of(codec.encode(Frozen(outputs)))

@@ -107,7 +107,7 @@ class Planning:
         if edge.target not in self.project.resources:
             self._warn_undeclared(edge)
         if known is not None:
-            return Settled(None, version_outputs(known))
+            return Settled(None, version_outputs(record.place if record else None, known))
         store = self._store_for(edge)
         kind = self.project.kinds.by_prefix[edge.target.kind]
         if store is None or edge.version is None or kind.version_pattern is None:
@@ -129,7 +129,7 @@ class Planning:
                 hint="pin a published version, or leave `@VERSION` out to follow the current one",
             )
             return Settled(None, blocked=f"there is no {edge.target}@{edge.version}")
-        return Settled(None, found_outputs(seen, str(seen.facts.get("identity")), edge.version))
+        return Settled(None, found_outputs(store, seen, str(seen.facts.get("identity")), edge.version))
 
     def _warn_undeclared(self, edge: Edge) -> None:
         self.diagnostics.append(
