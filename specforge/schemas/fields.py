@@ -23,7 +23,9 @@ def _of_model(model: type[BaseModel], path: tuple[str, ...], inherited: Change |
         yield from _of_type(info.annotation, tuple(info.metadata), (*path, info.alias or name), inherited)
 
 
-def _of_type(kind: Any, metadata: tuple[Any, ...], path: tuple[str, ...], inherited: Change | None) -> Iterator[FieldRule]:
+def _of_type(
+    kind: Any, metadata: tuple[Any, ...], path: tuple[str, ...], inherited: Change | None
+) -> Iterator[FieldRule]:
     while get_origin(kind) is Annotated:
         kind, *more = get_args(kind)
         metadata = (*metadata, *more)

@@ -41,7 +41,7 @@ class Input:
     """What a reference leads to. `spec` is None for a kept version of something no longer declared.
 
     `output(key)` gives the value, or a hole while it is not known. Keys: definitions and places their own (`runnable`,
-    `place`); artifacts `digest`, `version`, `identity`, `tree.NAME`.
+    `place`); artifacts `place` (the store it lies in), `digest`, `version`, `identity`, `tree.NAME`.
     """
 
     address: Address

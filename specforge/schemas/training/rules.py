@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from specforge.core.address import Address
 from specforge.core.diagnostics import has_errors
 from specforge.core.steps import Copy, EnsureToolchain, Gate, Publish, RunJob
 from specforge.core.values import (
@@ -135,12 +134,12 @@ def _train(given: _Given) -> RunJob:
     argv = ["@python", f"@code/{given.algorithm.output('boot')}"]
     argv += [f"--{name}_url=@in/{name}" for name in spec.inputs]
     inputs = [
-        JobInput(name, _published(given, each, "data"), tuple(sorted(set(spec.inputs[name].usages))))
+        JobInput(name, _published(each, "data"), tuple(sorted(set(spec.inputs[name].usages))))
         for name, each in given.data.items()
     ]
     if given.from_model is not None:
         argv.append("--from_model_url=@in/from_model")
-        inputs.append(JobInput("from_model", _published(given, given.from_model, "model")))
+        inputs.append(JobInput("from_model", _published(given.from_model, "model")))
     argv.append("--train_url=@out")
     argv += [argument(name, value) for name, value in given.parameters.items()]
     if spec.seed is not None:
@@ -162,12 +161,9 @@ def _train(given: _Given) -> RunJob:
     )
 
 
-def _published(given: _Given, source: Input, tree: str) -> Tree:
+def _published(source: Input, tree: str) -> Tree:
     """Return a published tree of an artifact: found by its digest in the store that the artifact lies in."""
-    store = getattr(source.spec, "store", given.spec.store)
-    # Of a kept version that is no longer declared nothing is known but that it was found in the job's own store.
-    place: Any = given.store if store == given.spec.store else OutputRef(Address("store", store), "place")
-    return Tree(place, None, source.output(f"tree.{tree}"))
+    return Tree(source.output("place"), None, source.output(f"tree.{tree}"))
 
 
 def _limits(resources: Resources) -> Limits:
@@ -199,7 +195,7 @@ def _evidence(subject: Subject, given: _Given, wanted: Evaluation, data: Input) 
         Run(tuple(argv), lock, limits=_limits(given.spec.resources)),
         inputs=(
             JobInput("model", Tree(given.store, None, OutputRef(subject.address, "tree.model"))),
-            JobInput("data", _published(given, data, "data"), usages),
+            JobInput("data", _published(data, "data"), usages),
         ),
         outputs=(JobOutput("evaluation", ".", required=True),),
         facts="figures.json",
