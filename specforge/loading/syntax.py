@@ -63,15 +63,20 @@ def _explained(error: Any, problem: str, line: str, span: Span) -> Diagnostic:
         detail = f"`{shown}` inside `{{}}` or `[]` must be quoted"
         return Diagnostic("SF103", "Unquoted `${…}`", detail, hint=f'write `"{shown}"`', span=span, snippet=line)
     if here.startswith("\t"):
-        detail, hint = "a tab cannot indent", "YAML is indented with spaces"
-        return Diagnostic("SF103", "Tab in the indentation", detail, hint=hint, span=span, snippet=line)
-    detail, hint = next(
-        ((cause, todo) for start, cause, todo in _PROBLEMS if problem.startswith(start)), (problem, None)
-    )
+        hint = "YAML is indented with spaces"
+        return Diagnostic("SF103", "Tab in the indentation", "a tab cannot indent", hint=hint, span=span, snippet=line)
+    cause, todo = _in_words(problem)
     context, note = error.context_mark, None
     if context is not None and context.line + 1 < span.line and error.context:
         note = f"{error.context}, which begins on line {context.line + 1}"
-    return Diagnostic("SF103", "Invalid YAML", known[0], hint=known[1], span=span, snippet=line, note=note)
+    return Diagnostic("SF103", "Invalid YAML", cause, hint=todo, span=span, snippet=line, note=note)
+
+
+def _in_words(problem: str) -> tuple[str, str | None]:
+    for start, cause, todo in _PROBLEMS:
+        if problem.startswith(start):
+            return cause, todo
+    return problem, None
 
 
 def _unprintable(text: str, lines: Sequence[str], file: str, otherwise: str) -> Diagnostic:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from specforge.core.diagnostics import Diagnostic
@@ -54,6 +55,30 @@ def read(text: str, file: str) -> Read:
         broken = True
     documents = (Document(index, data, index not in walk.unsound) for index, data in enumerate(walk.roots))
     return Read(tuple(each for each in documents if each.data is not None), tuple(walk.diagnostics), broken)
+
+
+def read_text(path: Path, name: str) -> str | Diagnostic:
+    """Return the text of a YAML file, or why it cannot be read; `name` is the file's name in messages."""
+    whole = Span(name, 1, 1, 1, 1)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        detail = f"`{name}` cannot be read: {error.strerror or error}"
+        return Diagnostic("SF102", "Unreadable file", detail, span=whole)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        hint = "save it as UTF-8, or take it out of the folder of specs"
+        return Diagnostic("SF102", "Not UTF-8", "this file is UTF-16", hint=hint, span=whole)
+    if b"\0" in data:
+        hint = "take it out of the folder of specs, or give it another ending than .yaml"
+        return Diagnostic("SF102", "Binary file", "this file is not a text", hint=hint, span=whole)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")) + 1
+        detail = f"the byte 0x{data[error.start]:02X} is not UTF-8"
+        span = Span(name, line, column, line, column + 1)
+        return Diagnostic("SF102", "Not UTF-8", detail, hint="save the file as UTF-8", span=span)
 
 
 def parser_of(text: str) -> Any:
