@@ -232,9 +232,9 @@ def logs(
     json: AsJson = False,
 ) -> int:
     """Print the log of a resource's latest job."""
-    from specforge.cli.commands import logging_
+    from specforge.cli.commands import logs as implementation
 
-    return logging_.logs(_session(project, env, var), Output(json), address, since, follow=follow)
+    return implementation.logs(_session(project, env, var), Output(json), address, since, follow=follow)
 
 
 @app.command()

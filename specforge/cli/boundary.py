@@ -57,10 +57,12 @@ def _usage(error: typer.TyperException, name: str) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else name
     message = error.format_message()
-    if message:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        _say(message)
+    elif message:
         _say(f"error: {message}\nhint: `{path} --help` shows how it is used")
     else:
-        _say(context.get_help() if context is not None else f"`{path} --help` shows how it is used")
+        _say(f"hint: `{path} --help` shows how it is used")
     return FAILED
 
 

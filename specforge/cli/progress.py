@@ -8,14 +8,15 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TextIO
 
 from specforge.cli.board import Board, ended_words
 from specforge.cli.output import Output, colored
 from specforge.core.address import Address
+from specforge.core.diagnostics import Diagnostic
 from specforge.engine.events import ChangeEnded, ChangeStarted, Event, RunEnded, Sink, StepProgress, StepStarted
 from specforge.render import text
 from specforge.render.events import events_json
@@ -53,14 +54,24 @@ class Progress:
 
 
 @contextmanager
-def progress(output: Output, tails: Tails, estimates: Mapping[Address, float]) -> Iterator[Progress]:
-    """Give the progress that fits: JSON lines, a live tree, or plain lines."""
+def progress(
+    output: Output,
+    tails: Tails,
+    estimates: Mapping[Address, float],
+    locate: Callable[[Sequence[Diagnostic]], tuple[Diagnostic, ...]] = tuple,
+) -> Iterator[Progress]:
+    """Give the progress that fits: JSON lines, a live tree, or plain lines.
+
+    `estimates`: seconds that each change took before; `locate` puts places in the user's files into diagnostics.
+    """
     lock = threading.Lock()
     board = Board(estimates)
     with _shown(output, board) as show:
 
         def sink(event: Event) -> None:
             with lock:
+                if isinstance(event, ChangeEnded) and event.diagnostics:
+                    event = replace(event, diagnostics=locate(event.diagnostics))
                 tails.take(event)
                 show(event)
 

@@ -29,7 +29,7 @@ def render_plan(plan: Plan, *, color: bool = False, width: int = 100) -> str:
     """Return the plan as text, ended by a newline; `width` in columns."""
     paint = Paint(color)
     sections = [
-        _heading(plan),
+        _heading(plan, width),
         _drift_section(plan.drift, plan.created, paint, width),
         _runs_section(plan.runs, plan.created, paint, width),
         _changes_section(plan, paint, width),
@@ -69,7 +69,6 @@ def is_metadata(change: Change) -> bool:
         and bool(change.fields)
         and all(field.rule == "metadata" for field in change.fields)
         and all(part.verb is Verb.KEEP for part in change.parts)
-        and change.promote is None
         and not change.steps
     )
 
@@ -109,13 +108,13 @@ def work_words(change: Change) -> str:
     return ", ".join(words)
 
 
-def _heading(plan: Plan) -> list[str]:
+def _heading(plan: Plan, width: int) -> list[str]:
     lines = []
     if plan.environment != "default":
         lines.append(f"Environment {plan.environment}")
     if plan.destroy:
-        kept = "their data are deleted too" if plan.delete_artifacts else "published artifacts stay in their stores"
-        lines.append(f"Destroy: everything recorded is forgotten; {kept}")
+        kept = "published data are deleted too" if plan.delete_artifacts else "published data stay in their stores"
+        lines += text.wrap(f"Destroy: what was made is taken off the record; {kept}", width, "")
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from specforge.core.address import Address
@@ -84,6 +85,11 @@ class Result(Protocol):
         ...
 
     @property
+    def seconds(self) -> float:
+        """How long it took."""
+        ...
+
+    @property
     def failed(self) -> bool:
         """Whether anything failed, was refused or skipped."""
         ...
@@ -92,7 +98,6 @@ class Result(Protocol):
 def render_result(
     result: Result,
     *,
-    seconds: float,
     logs: Mapping[Address, Sequence[str]] | None = None,
     color: bool = False,
     width: int = 100,
@@ -107,7 +112,7 @@ def render_result(
         _table(outcomes, paint, width),
         *(_root_cause(each, (logs or {}).get(each.address, ()), paint, width) for each in outcomes if _is_cause(each)),
         _skipped(outcomes, paint, width),
-        [paint(last_line(result, seconds), "bold")],
+        [paint(last_line(result), "bold")],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -145,12 +150,27 @@ def _is_cause(outcome: Outcome) -> bool:
 def _root_cause(outcome: Outcome, log: Sequence[str], paint: Paint, width: int) -> list[str]:
     from specforge.render.diagnostics import render_diagnostics
 
-    rendered = render_diagnostics(outcome.diagnostics, color=paint.color, width=width).rstrip("\n")
+    diagnostics, noted = _without_log(outcome.diagnostics)
+    rendered = render_diagnostics(diagnostics, color=paint.color, width=width).rstrip("\n")
     lines = [paint(f"{outcome.address}: {outcome.outcome}", "bold"), rendered]
-    if log and outcome.outcome == "failed":
+    ending = noted or log
+    if ending and outcome.outcome == "failed":
         lines.append("the end of its log:")
-        lines += ["  " + text.cut(text.plain(line), max(width, 200)) for line in log[-LOG_LINES:]]
+        lines += ["  " + text.cut(text.plain(line), max(width, 200)) for line in ending[-LOG_LINES:]]
     return lines
+
+
+def _without_log(diagnostics: Sequence[Diagnostic]) -> tuple[list[Diagnostic], list[str]]:
+    """Take the end of a job's log, which travels as a note of several lines, out of the diagnostics."""
+    kept, log = [], []
+    for each in diagnostics:
+        lines = (each.note or "").strip("\n").splitlines()
+        if len(lines) > 1:
+            log = lines
+            kept.append(replace(each, note=None))
+        else:
+            kept.append(each)
+    return kept, log
 
 
 def _skipped(outcomes: Sequence[Outcome], paint: Paint, width: int) -> list[str]:
@@ -165,7 +185,7 @@ def _skipped(outcomes: Sequence[Outcome], paint: Paint, width: int) -> list[str]
     return [paint(line, "dim") for line in lines]
 
 
-def last_line(result: Result, seconds: float) -> str:
+def last_line(result: Result) -> str:
     """Return how it ended, how long it took, and the counts."""
     counts: dict[str, int] = {}
     for each in result.outcomes.values():
@@ -173,4 +193,4 @@ def last_line(result: Result, seconds: float) -> str:
     phrases = [f"{text.number(counts[name])} {name}" for name in ORDER if counts.get(name)]
     state = "Interrupted" if result.interrupted else "Failed" if result.failed else "Done"
     tail = f": {', '.join(phrases)}" if phrases else ""
-    return f"{state} in {text.duration(seconds)}{tail}."
+    return f"{state} in {text.duration(result.seconds)}{tail}."

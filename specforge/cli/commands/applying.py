@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +25,8 @@ from specforge.core.errors import PlanError
 from specforge.planner.plan import Plan
 
 if TYPE_CHECKING:
-    from specforge.engine.apply import ApplyResult, Interrupts
+    from specforge.engine.apply import ApplyResult
+    from specforge.engine.session import Interrupts
 
 GRACE = 10.0
 """Seconds that a cancelled job has to end by itself."""
@@ -48,10 +51,9 @@ def apply(session: Session, output: Output, wishes: Wishes, how: How, plan_file:
             planning.show(plan, output)
     if not how.yes and not plan.empty and not _approved(plan, output):
         return FAILED
-    began = time.time()
     result, tails = _perform(session, output, plan, how)
     if not output.as_json:
-        _say_result(result, tails, output, time.time() - began)
+        _say_result(result, tails, output)
     if result.interrupted:
         return INTERRUPTED
     return FAILED if result.failed or plan.unreachable else OK
@@ -88,8 +90,8 @@ def _approved(plan: Plan, output: Output) -> bool:
 
 
 def _perform(session: Session, output: Output, plan: Plan, how: How) -> tuple[ApplyResult, Tails]:
-    from specforge.engine.apply import ApplySettings, Interrupts
     from specforge.engine.apply import apply as perform
+    from specforge.engine.session import ApplySettings, Interrupts
 
     settings = ApplySettings(
         parallelism=how.parallelism,
@@ -98,14 +100,19 @@ def _perform(session: Session, output: Output, plan: Plan, how: How) -> tuple[Ap
         lock_timeout=how.lock_timeout,
         command=command_line(),
         who=principal(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
         grace=GRACE,
     )
     tails, interrupts = Tails(), Interrupts()
     estimates = {each.address: each.estimate for each in plan.pending if each.estimate is not None}
-    with session.located(), progress(output, tails, estimates) as shown, handled_signals(interrupts, shown.say):
+    with (
+        session.located(),
+        progress(output, tails, estimates, session.locate) as shown,
+        handled_signals(interrupts, shown.say),
+    ):
         result = perform(
             plan,
-            project=session.project,
             backend=session.backend,
             executors=session.executors,
             sink=shown.sink,
@@ -139,10 +146,10 @@ def handled_signals(interrupts: Interrupts, say: Callable[[str], None]) -> Itera
             signal.signal(each, handler)
 
 
-def _say_result(result: ApplyResult, tails: Tails, output: Output, seconds: float) -> None:
+def _say_result(result: ApplyResult, tails: Tails, output: Output) -> None:
     from specforge.render.result import render_result
 
     if not result.outcomes and not result.interrupted:
         return
     logs = {key: tuple(lines) for key, lines in tails.lines.items()}
-    output.text("\n" + render_result(result, seconds=seconds, logs=logs, color=output.color, width=output.width))
+    output.text("\n" + render_result(result, logs=logs, color=output.color, width=output.width))

@@ -1,0 +1,105 @@
+"""`spec logs`: what a resource's latest job printed, from its place, or from the store where it was published."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from specforge.cli.boundary import OK
+from specforge.cli.output import Output
+from specforge.cli.session import Session
+from specforge.core import codec
+from specforge.core.address import Address
+from specforge.core.diagnostics import Diagnostic
+from specforge.core.errors import ConfigError, ExecutionError, StateError
+from specforge.core.state import Resource
+from specforge.core.values import Place, Tree
+from specforge.executors.base import LogLine
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+
+
+def logs(session: Session, output: Output, address_text: str, since: str | None, *, follow: bool) -> int:
+    """Print the lines of the jobs that the latest operation on this resource started."""
+    moment = None if since is None else parse_since(since, time.time())
+    address = session.address(address_text)
+    jobs = _jobs(session, address)
+    printed = False
+    for step, place, key in jobs:
+        if len(jobs) > 1 and not output.as_json:
+            output.note(f"--- {step}")
+        try:
+            for line in session.executors.of(place).logs(place, key, moment, follow):
+                _print(output, step, line)
+                printed = True
+        except ExecutionError:
+            if printed:
+                raise
+    if printed or (jobs and moment is not None):
+        return OK
+    resource = session.backend.read().resources.get(address)
+    for line in _published(session, resource):
+        _print(output, "", line)
+        printed = True
+    if not printed and not jobs:
+        detail = f"no job of `{address}` is recorded, and its current version has no log"
+        raise StateError(Diagnostic("SF352", "No log", detail, hint="apply first; definitions and places have no log"))
+    return OK
+
+
+def _jobs(session: Session, address: Address) -> list[tuple[str, Place, str]]:
+    """Return (step, place, run key id) of the jobs that the newest operation with any job began, each once."""
+    found: dict[str, dict[str, tuple[str, Place, str]]] = {}
+    newest = ""
+    for entry in session.backend.history(address):
+        if entry.event != "job":
+            continue
+        place = codec.decode(json.loads(json.dumps(entry.detail["place"])))
+        key = str(entry.detail["key"])
+        newest = entry.operation
+        found.setdefault(newest, {})[key] = (str(entry.detail.get("step", "")), place, key)
+    return list(found.get(newest, {}).values())
+
+
+def _published(session: Session, resource: Resource | None) -> Iterator[LogLine]:
+    """Give the log that was published with the current version, if there is one."""
+    version = None if resource is None else resource.current_version
+    digest = None if version is None else version.trees.get("log")
+    if resource is None or resource.place is None or digest is None:
+        return
+    reader = session.executors.reader(resource.place)
+    tree = Tree(resource.place, None, digest)
+    for entry in reader.entries(tree):
+        with reader.open(tree, entry) as stream:
+            for line in stream:
+                yield LogLine(None, line.decode("utf-8", "replace").rstrip("\r\n"))
+
+
+def _print(output: Output, step: str, line: LogLine) -> None:
+    if output.as_json:
+        body: dict[str, Any] = {"at": line.at, "step": step, "text": line.text}
+        output.text(json.dumps(body, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        output.text(_CONTROL.sub(" ", line.text))
+    else:
+        output.text(line.text)
+
+
+def parse_since(words: str, now: float) -> float:
+    """Return unix seconds from `90s`, `5m`, `2h`, `1d` ago, or from an ISO time; raises ConfigError."""
+    matched = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", words.strip())
+    if matched:
+        return now - float(matched[1]) * _UNITS[matched[2]]
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(words.strip()).timestamp()
+    except ValueError:
+        detail = f"`{words}` is neither a length of time nor a point in time"
+        hint = "write `5m`, `2h`, `1d`, or `2026-11-20T12:00`"
+        raise ConfigError(Diagnostic("SF153", "Not a time", detail, hint=hint)) from None
