@@ -16,8 +16,8 @@ class Split(Spec):
     train: Annotated[float, Field(gt=0, le=1)]
     """Share of the samples with usage TRAIN."""
 
-    eval: Annotated[float | None, Field(ge=0, lt=1)] = None
-    """Share of the samples with usage EVAL; with `train` it makes 1, so it may be left out."""
+    eval: Annotated[float | None, Field(ge=0, lt=1), Change.IGNORE] = None
+    """Share of the samples with usage EVAL; with `train` it makes 1, so it may be left out and decides nothing."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Another seed gives another division."""
