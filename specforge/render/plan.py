@@ -121,7 +121,7 @@ def _heading(plan: Plan, width: int) -> list[str]:
 def _drift_section(drift: Iterable[Drift], now: float, paint: Paint, width: int) -> list[str]:
     lines = []
     for each in drift:
-        since = f" (for {text.duration(now - each.since)})" if each.since is not None else ""
+        since = f", for {text.duration(now - each.since)}" if each.since is not None else ""
         lines += text.wrap(f"! {each.address}  {text.plain(each.what)}{since}", width, "  ", DETAIL)
     return [paint("Drift: what is there differs from the record", "bold"), *_marked(lines, paint)] if lines else []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ CODES = {
     "bold": "1",
     "dim": "2",
 }
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ def cut(text: str, width: int) -> str:
 
 def plain(text: str) -> str:
     """Return the text on one line, without control characters: what a job printed must not steer the terminal."""
-    return "".join(each if each.isprintable() else " " for each in text)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else " " for each in _SEQUENCE.sub("", text))
 
 
 def wrap(text: str, width: int, indent: str, hanging: str | None = None) -> list[str]:

@@ -19,9 +19,9 @@ from specforge.core.errors import ConfigError, ExecutionError, StateError
 from specforge.core.state import Resource
 from specforge.core.values import Place, Tree
 from specforge.executors.base import LogLine
+from specforge.render.text import plain
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
 
 def logs(session: Session, output: Output, address_text: str, since: str | None, *, follow: bool) -> int:
@@ -85,7 +85,7 @@ def _print(output: Output, step: str, line: LogLine) -> None:
         body: dict[str, Any] = {"at": line.at, "step": step, "text": line.text}
         output.text(json.dumps(body, ensure_ascii=False))
     elif sys.stdout.isatty():
-        output.text(_CONTROL.sub(" ", line.text))
+        output.text(plain(line.text))
     else:
         output.text(line.text)
 

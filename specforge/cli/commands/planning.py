@@ -32,9 +32,9 @@ def plan(session: Session, output: Output, wishes: Wishes, out: Path | None, *, 
 
         write_plan(out, made)
         output.note(f"Saved. `spec apply {out}` performs exactly this plan.")
-    if made.unreachable and made.empty:
-        return FAILED
-    return CHANGES if detailed_exitcode and not made.empty else OK
+    if detailed_exitcode and (made.drift or not made.empty):
+        return CHANGES
+    return FAILED if made.unreachable else OK
 
 
 def make(session: Session, wishes: Wishes) -> Plan:
