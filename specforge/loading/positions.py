@@ -16,11 +16,15 @@ Path = tuple[str | int, ...]
 
 
 class Positions:
-    """The positions of one document: of each path (keys, indices) the value's span and, in a mapping, its key's."""
+    """The positions of one document: of each path (keys, indices) the value's span and, in a mapping, its key's.
+
+    `long` are the lists and mappings over several lines.
+    """
 
     def __init__(self) -> None:
         self.values: dict[Path, Span] = {}
         self.keys: dict[Path, Span] = {}
+        self.long: set[Path] = set()
 
     def key(self, path: Path) -> Span | None:
         """Return the span of the key at this path, if there is one."""
@@ -29,15 +33,13 @@ class Positions:
     def value(self, path: Path) -> Span | None:
         """Return the span of the value at this path, or of its nearest existing ancestor.
 
-        A list or mapping is shown by its key: it may be many lines long. The document itself is shown by its `name`,
-        else by its `kind`, else by its beginning.
+        A list or mapping over several lines is shown by its key. The document itself is shown by its `name`, else by
+        its `kind`, else by its beginning.
         """
-        if path in self.values and (path not in self.keys or self.values[path].line == self.keys[path].line):
-            return self.values[path]
         for length in range(len(path), 0, -1):
-            span = self.keys.get(path[:length]) or self.values.get(path[:length])
-            if span is not None:
-                return span
+            nearest = path[:length]
+            if nearest in self.values:
+                return self.keys.get(nearest, self.values[nearest]) if nearest in self.long else self.values[nearest]
         return self.values.get(("name",)) or self.values.get(("kind",)) or self.values.get(())
 
 
@@ -69,6 +71,8 @@ def _fill(parser: Any, file: str, documents: list[Positions]) -> None:
                 begin, end = documents[-1].values[frame.path], _span(event, file)
                 whole = Span(file, begin.line, begin.column, end.end_line, end.end_column)
                 documents[-1].values[frame.path] = whole
+                if whole.line == whole.end_line:
+                    documents[-1].long.discard(frame.path)
         elif isinstance(event, events.NodeEvent):
             _place(event, frames, documents[-1], _span(event, file))
 
@@ -99,6 +103,7 @@ def _place(event: Any, frames: list[_Frame], positions: Positions, span: Span) -
         frame.count += 1
     positions.values.setdefault(path, span)
     if isinstance(event, events.CollectionStartEvent):
+        positions.long.add(path)
         mapping = isinstance(event, events.MappingStartEvent)
         frames.append(_Frame(path, mapping=mapping, flow=bool(event.flow_style)))
 

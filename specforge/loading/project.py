@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import glob
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from specforge.core.address import Address
-from specforge.core.diagnostics import Diagnostic, sorted_diagnostics
+from specforge.core.diagnostics import Diagnostic, Severity, sorted_diagnostics
 from specforge.core.digest import canonical_json
 from specforge.core.errors import ConfigError
 from specforge.core.source import Span
@@ -70,6 +71,7 @@ class _Loading:
         self.root = root
         self.kinds = kinds
         self.diagnostics: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
         self.resources: dict[Address, Loaded] = {}
         self.uncertain: set[str] = set()
         self.complete = True
@@ -79,7 +81,7 @@ class _Loading:
         file, documents = self._read(PROJECT_FILE)
         spec, document = self._project_spec(file, documents)
         settings = self._settings(file, document, spec, environment, given) if spec is not None else None
-        files = [(file, [each for each in documents if each.index != document])]
+        files = [(file, [each for each in documents if not _is_project(each)])]
         files += [self._read(name) for name in self._spec_files(file, document, spec)]
         if settings is not None:
             for source, found in files:
@@ -98,6 +100,7 @@ class _Loading:
             self.kinds,
             locks,
             {address: (each.source.name, each.document) for address, each in self.resources.items()},
+            sorted_diagnostics(self.warnings),
         )
 
     def _read(self, name: str) -> tuple[SourceFile, list[Document]]:
@@ -109,11 +112,14 @@ class _Loading:
         result = read(text, name)
         self.diagnostics += result.diagnostics
         self.complete = self.complete and not result.broken
+        if not result.documents and not result.diagnostics and name != PROJECT_FILE:
+            detail, hint = "this file holds no document", "take it away, or write a document into it"
+            self.warnings.append(_warning("SF121", "Empty file", detail, hint, Span(name, 1, 1, 1, 1)))
         return SourceFile(name, text), list(result.documents)
 
     def _project_spec(self, file: SourceFile, documents: list[Document]) -> tuple[ProjectSpec | None, int]:
         """Return the Project document of the project file and its index."""
-        found = [each for each in documents if isinstance(each.data, dict) and each.data.get("kind") == PROJECT_KIND]
+        found = [each for each in documents if _is_project(each)]
         if not found:
             if self.complete:
                 detail = f"`{PROJECT_FILE}` " + ("is empty" if not documents else "has no document of kind Project")
@@ -124,7 +130,8 @@ class _Loading:
                 )
             return None, -1
         for other in found[1:]:
-            self._problem(file, other, Problem(("kind",), "SF119", "Second Project document", "a project has only one"))
+            detail = f"`{PROJECT_FILE}` has two Project documents"
+            self._problem(file, other, Problem(("kind",), "SF119", "Second Project document", detail))
         document = found[0]
         if not document.sound:
             return None, document.index
@@ -154,6 +161,11 @@ class _Loading:
                 continue
             found = glob.glob(pattern, root_dir=self.root, recursive=True)
             names |= {Path(each).as_posix() for each in found if not (self.root / each).is_dir()}
+            if not found and spec is not None and "specs" in spec.model_fields_set:
+                span = file.span(document, ("specs", index))
+                detail, hint = f"no file matches `{pattern}`", "patterns are relative to the project"
+                warning = _warning("SF122", "Pattern without files", detail, hint, span)
+                self.warnings.append(dataclasses.replace(warning, snippet=file.snippet(span)))
         return sorted(names - {PROJECT_FILE})
 
     def _declare(self, source: SourceFile, documents: list[Document], settings: Settings) -> None:
@@ -190,7 +202,7 @@ class _Loading:
             ) or self._known_kinds()
             problem = Problem(("kind",), "SF107", "Unknown kind", f"no kind is called {shown(word)}", hint)
             if word == PROJECT_KIND:
-                detail = f"a Project document stands in `{PROJECT_FILE}` at the root, and only once"
+                detail = f"only `{PROJECT_FILE}` at the root has a Project document"
                 problem = Problem(("kind",), "SF119", "Misplaced Project document", detail)
             self._problem(source, document, problem)
         return kind
@@ -221,7 +233,7 @@ class _Loading:
             problems += [each for each in found if not (each.code == "SF109" and each.path[-1] in lacking)]
         address = Address(kind.prefix, data["name"]) if isinstance(data.get("name"), str) else None
         for problem in problems:
-            self._problem(source, document, problem, address)
+            self._problem(source, document, _from_expression(problem, document.data), address)
         if problems or spec is None:
             return None
         text = canonical_json(spec.__pydantic_serializer__.to_python(spec, mode="json", by_alias=True))
@@ -263,3 +275,23 @@ class _Loading:
         self, source: SourceFile, document: Document, problem: Problem, address: Address | None = None
     ) -> None:
         self.diagnostics.append(source.diagnostic(document.index, problem, address))
+
+
+def _is_project(document: Document) -> bool:
+    return isinstance(document.data, dict) and document.data.get("kind") == PROJECT_KIND
+
+
+def _from_expression(problem: Problem, written: Any) -> Problem:
+    """Return the problem; where its value came from an expression, that is the hint."""
+    for step in problem.path:
+        if isinstance(written, dict):
+            written = written.get(step)
+        elif isinstance(written, list) and isinstance(step, int):
+            written = written[step]
+    if problem.code == "SF110" and isinstance(written, str) and "${" in written:
+        return problem._replace(hint=f"the value comes from `{written}`")
+    return problem
+
+
+def _warning(code: str, summary: str, detail: str, hint: str, span: Span | None) -> Diagnostic:
+    return Diagnostic(code, summary, detail, Severity.WARNING, hint=hint, span=span)

@@ -16,6 +16,12 @@ from specforge.schemas.base import Ref
 from specforge.schemas.kind import Kinds
 from specforge.schemas.references import references
 
+_MOST_HINTS = 20
+"""Wrong references that get a hint; a search for each of thousands would take minutes."""
+
+_MOST_LISTED = 5
+"""Names that a hint lists."""
+
 _VERSION = re.compile(r"[A-Za-z0-9_\-.]{1,32}")
 
 
@@ -46,7 +52,7 @@ class Names:
     uncertain: Collection[str] = frozenset()
     complete: bool = True
 
-    def problem(self, path: Path, reference: Reference, ref: Ref) -> Problem | None:
+    def problem(self, path: Path, reference: Reference, ref: Ref, *, hint: bool = True) -> Problem | None:
         """Return what is wrong with this reference, or None.
 
         A version of a resource that is not declared may be a kept one: the planner finds out.
@@ -59,11 +65,12 @@ class Names:
         if version is not None or name in self.uncertain or not self.complete:
             return None
         wanted = _either(ref.kinds)
+        todo = self._hint(name, ref) if hint else None
         others = [each.kind for each in self.resources if each.name == name]
         if others:
             detail = f"`{name}` is of kind {_either(others)}; one of kind {wanted} is needed here"
-            return Problem(path, "SF112", "Reference to another kind", detail, self._hint(name, ref))
-        return Problem(path, "SF104", "Unknown reference", f"no {wanted} is named `{name}`", self._hint(name, ref))
+            return Problem(path, "SF112", "Reference to another kind", detail, todo)
+        return Problem(path, "SF104", "Unknown reference", f"no {wanted} is named `{name}`", todo)
 
     def _hint(self, name: str, ref: Ref) -> str | None:
         candidates = {address.name: loaded for address, loaded in self.resources.items() if address.kind in ref.kinds}
@@ -72,9 +79,10 @@ class Names:
             span = candidates[near].position
             return f"did you mean `{near}`" + (f" ({span.file}:{span.line})?" if span else "?")
         if candidates:
-            return None
+            few = [f"`{each}`" for each in sorted(candidates)][:_MOST_LISTED]
+            return "declared: " + ", ".join(few) + (", …" if len(candidates) > _MOST_LISTED else "")
         documents = [self.kinds.by_prefix[kind].document for kind in ref.kinds if kind in self.kinds.by_prefix]
-        return f"declare one: `kind: {documents[0]}`, `name: {name}`" if documents else None
+        return f"declare it: `kind: {documents[0]}`, `name: {name}`" if documents else None
 
 
 def _pin_problem(path: Path, reference: Reference, ref: Ref) -> Problem | None:
@@ -91,12 +99,12 @@ def _pin_problem(path: Path, reference: Reference, ref: Ref) -> Problem | None:
 
 def check_references(names: Names) -> list[Diagnostic]:
     """Return what is wrong with the references that the documents themselves write."""
-    diagnostics = []
+    diagnostics: list[Diagnostic] = []
     for address, loaded in names.resources.items():
         for path, reference, ref in references(loaded.declared.spec):
             if loaded.filled and len(path) == 1 and path[0] in loaded.filled:
                 continue
-            problem = names.problem(path, reference, ref)
+            problem = names.problem(path, reference, ref, hint=len(diagnostics) < _MOST_HINTS)
             if problem is not None:
                 diagnostics.append(loaded.source.diagnostic(loaded.document, problem, address))
     return diagnostics

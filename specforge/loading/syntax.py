@@ -22,9 +22,20 @@ _PROBLEMS = (
     ("expected ',' or ']'", "`,` or `]` is expected here", "close the `[`, or quote a text that holds `{ } [ ] ,`"),
     ("character that cannot start any token", "no value can begin with this character", "quote the text"),
     ("unexpected end of stream", "the file ends inside this quoted text", "close the quote"),
+    ("unknown escape character", "this escape means nothing", "write a backslash twice, or use single quotes"),
     ("unexpected document indicator", "the document ends inside this quoted text", "close the quote"),
 )
 """How the parser's message begins, the cause in our words, the hint."""
+
+
+_BEGINNINGS = {
+    "while parsing a block collection": "the list",
+    "while parsing a block mapping": "the mapping",
+    "while parsing a flow mapping": "the `{`",
+    "while parsing a flow sequence": "the `[`",
+    "while scanning a simple key": "what should be a key",
+}
+"""What the parser says of where it is, and the thing that began there."""
 
 
 def split_lines(text: str) -> list[str]:
@@ -67,8 +78,8 @@ def _explained(error: Any, problem: str, line: str, span: Span) -> Diagnostic:
         return Diagnostic("SF103", "Tab in the indentation", "a tab cannot indent", hint=hint, span=span, snippet=line)
     cause, todo = _in_words(problem)
     context, note = error.context_mark, None
-    if context is not None and context.line + 1 < span.line and error.context:
-        note = f"{error.context}, which begins on line {context.line + 1}"
+    if context is not None and context.line + 1 < span.line and error.context in _BEGINNINGS:
+        note = f"{_BEGINNINGS[error.context]} begins on line {context.line + 1}"
     return Diagnostic("SF103", "Invalid YAML", cause, hint=todo, span=span, snippet=line, note=note)
 
 

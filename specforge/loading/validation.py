@@ -142,7 +142,10 @@ def _choice(path: Path, faults: list[_Fault], spec: type[BaseModel]) -> list[Pro
     meant = [each for each in branches.values() if any(fault.path != path or fault.expected is None for fault in each)]
     if meant:
         return [_problem(each, spec) for each in min(meant, key=len)]
-    expected = _either(dict.fromkeys(each.expected or "" for each in faults))
+    words = dict.fromkeys(each.expected or "" for each in faults)
+    if "a number" in words:
+        words.pop("a whole number", None)
+    expected = _either(words)
     detail = f"expected {expected}, got {shown(faults[0].input)}"
     return [Problem(path, "SF110", "Wrong value", detail)]
 
@@ -175,7 +178,10 @@ def _wrong(fault: _Fault) -> tuple[str, str | None]:
         return f"expected {expected}, got {value}", hint
     if fault.type in _BOUNDS:
         key, words = _BOUNDS[fault.type]
-        return f"must be {words} {context[key]}, is {value}", None
+        bound = context[key]
+        return f"must be {words} {bound:g}, is {value}" if isinstance(
+            bound, float
+        ) else f"must be {words} {bound}, is {value}", None
     if fault.type in ("string_too_long", "too_long"):
         unit = "characters" if fault.type.startswith("string") else "items"
         return f"has {len(fault.input)} {unit}, at most {context['max_length']} are allowed", None

@@ -10,6 +10,7 @@ from typing import Any
 from specforge.loading.positions import Path, Problem
 
 _EXPRESSION = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+_MANY = 1000
 _VARIABLE = re.compile(r"var\.(\S+)")
 
 
@@ -17,8 +18,12 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that the user most likely meant, if one is near enough."""
     from difflib import get_close_matches
 
+    lower = word.lower()
     by_lower = {each.lower(): each for each in candidates}
-    found = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    if len(by_lower) > _MANY:
+        # Comparing with every name of a large project takes too long: most slips keep the beginning or the end.
+        by_lower = {each: by_lower[each] for each in by_lower if each[:3] == lower[:3] and each[-1:] == lower[-1:]}
+    found = get_close_matches(lower, by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None
 
 
