@@ -79,13 +79,16 @@ def _closed_pipe() -> int:
 
 def _expected(error: SpecforgeError, *, as_json: bool) -> int:
     from specforge.cli.output import Output
-    from specforge.render.diagnostics import diagnostics_json, render_diagnostics
+    from specforge.render.diagnostics import render_diagnostics
 
     output = Output()
     if as_json:
         import json
+        import time
 
-        output.text(json.dumps({"diagnostics": diagnostics_json(error.diagnostics)}, ensure_ascii=False))
+        from specforge.render.events import error_json
+
+        output.text(json.dumps(error_json(time.time(), error.diagnostics), ensure_ascii=False))
     _say(render_diagnostics(error.diagnostics, color=output.error_color, width=output.width))
     log = getattr(error, "log", "")
     if log:

@@ -68,12 +68,19 @@ def progress(
     board = Board(estimates)
     with _shown(output, board) as show:
 
+        gone = False
+
         def sink(event: Event) -> None:
+            nonlocal gone
             with lock:
                 if isinstance(event, ChangeEnded) and event.diagnostics:
                     event = replace(event, diagnostics=locate(event.diagnostics))
                 tails.take(event)
-                show(event)
+                if not gone:
+                    try:
+                        show(event)
+                    except BrokenPipeError:
+                        gone = True  # whoever read has left; the apply goes on to its end
 
         yield Progress(sink, board.say if _is_live(output) else _write_at_once)
 

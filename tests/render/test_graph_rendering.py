@@ -6,7 +6,9 @@ from specforge.core.address import Address
 from specforge.planner.graph import Edge, Graph
 from specforge.render.graph import graph_json, render_graph, render_mermaid
 
-DATA, CODE, TRAINING, MODEL = (Address(*each.split(".")) for each in ("dataset.d", "algorithm.a", "training.t", "model.m"))
+DATA, CODE, TRAINING, MODEL = (
+    Address(*each.split(".")) for each in ("dataset.d", "algorithm.a", "training.t", "model.m")
+)
 STORE = Address("store", "s")
 
 

@@ -195,9 +195,7 @@ def everything() -> Plan:
             RunInFlight(MODEL, "output", "d" * 64, "ended", True, NOW - 900),
             RunInFlight(DATASET, "output", "c" * 64, "unknown", True, NOW - 900),
         ),
-        unreachable=(
-            Unreachable(Place("ssh", "gpu-1"), "connection refused", (Address("training", "remote"), MODEL)),
-        ),
+        unreachable=(Unreachable(Place("ssh", "gpu-1"), "connection refused", (Address("training", "remote"), MODEL)),),
         diagnostics=(warning,),
     )
 
