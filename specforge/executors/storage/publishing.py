@@ -1,0 +1,305 @@
+"""Publish: objects first, one durable barrier, then the commit, the version name, the exports and the reference.
+
+Killed anywhere, the next one finds either nothing visible or the commit, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from specforge.core.steps import Publish
+from specforge.core.values import Frozen, Place, Tree
+from specforge.executors.base import StepContext, StepEvent, TreeReader
+from specforge.executors.storage.disk import Disk, flock, scratch_folder
+from specforge.executors.storage.failures import cancelled, changed, damaged, impossible, version_taken
+from specforge.executors.storage.records import Build, Records, component, next_version
+from specforge.formats.hashing import BLOCK, hash_file
+from specforge.formats.tree import Entry, listing
+
+Readers = Callable[[Place], TreeReader]
+REPORT_EVERY = 500
+REPLACED = "replaced"
+
+
+@dataclass(slots=True)
+class Store:
+    """A store at work: what it holds, how it is written, for whom."""
+
+    records: Records
+    disk: Disk
+    context: StepContext
+    readers: Readers
+    scratch: str = ""
+
+    @contextlib.contextmanager
+    def shared(self, identity: str) -> Iterator[None]:
+        """Keep away whoever would remove objects, and others who publish the same identity."""
+        root, context = self.records.root, self.context
+        with flock(f"{root}/locks/store", exclusive=False, context=context):
+            lock = hashlib.sha256(identity.encode()).hexdigest()[:2]
+            with (
+                flock(f"{root}/locks/{lock}", exclusive=True, context=context),
+                scratch_folder(f"{root}/drafts") as self.scratch,
+            ):
+                self.records.need()
+                yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep everybody else who writes away; what the killed ones left in `drafts/` goes."""
+        root = self.records.root
+        with flock(f"{root}/locks/store", exclusive=True, context=self.context):
+            self.disk.remove_folder(f"{root}/drafts")
+            with scratch_folder(f"{root}/drafts") as self.scratch:
+                self.records.need()
+                yield
+
+    def check_cancel(self) -> None:
+        """Raise Cancelled if the user asked to stop."""
+        if self.context.cancel.cancelled:
+            raise cancelled()
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What is to be put: trees by name, and where each object's bytes come from."""
+
+    trees: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, tuple[Tree, Entry]] = field(default_factory=dict)
+
+
+def publish(store: Store, step: Publish) -> Frozen:
+    """Perform the step; returns its outputs."""
+    identity = str(step.identity)
+    store.records.need()
+    clear_leftovers(store.records.root)
+    with store.shared(identity):
+        _refuse_other_content(store, step, identity)
+        current = store.records.current(identity)
+        if current is None or current.number == step.replaces:
+            current = _make(store, step, identity, current)
+        version = _name(store, step, current)
+        if version is not None and step.series is not None:
+            _export(store, step, current, f"{store.records.series(step.series)}/{component(version)}", version)
+        _refer(store, step, current)
+    return Frozen(
+        {
+            "identity": identity,
+            "build": current.number,
+            "digest": current.digest,
+            "trees": current.trees,
+            "version": version,
+            "facts": current.facts,
+        }
+    )
+
+
+def _refuse_other_content(store: Store, step: Publish, identity: str) -> None:
+    """Find out before the work that the name asked for belongs to another identity."""
+    if step.series is not None and step.version is not None:
+        taken = store.records.claim(step.series, step.version)
+        if taken is not None and taken.identity != identity:
+            raise version_taken(step.version, taken.identity)
+
+
+def clear_leftovers(root: str) -> None:
+    """Remove what killed writers left, if nobody is writing now."""
+    with contextlib.suppress(FileNotFoundError):
+        if not os.listdir(f"{root}/drafts"):
+            return
+        import fcntl
+        import shutil
+
+        descriptor = os.open(f"{root}/locks/store", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(f"{root}/drafts", ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+# ---- the build ----
+
+
+def _make(store: Store, step: Publish, identity: str, current: Build | None) -> Build:
+    if step.output not in step.trees:
+        raise impossible(
+            f"there is nothing to publish as {identity[:12]}: it went from `{store.records.name}` meanwhile"
+        )
+    gathered = _gather(store, step)
+    # A build that is made again is suspect: what it has left is read, not only counted.
+    _put(store, gathered, suspicious=step.replaces is not None)
+    builds = store.records.builds(identity)
+    folder = store.records.identity(identity)
+    equal = [n for n in builds.numbers if store.records.build(identity, n).trees == gathered.trees]
+    whole = max((n for n in equal if n in builds.lost or n == step.replaces), default=None)
+    if current is not None and current.number != whole:
+        body = json.dumps({"why": REPLACED}).encode()
+        store.disk.create(f"{folder}/{current.number}.lost", body, store.scratch)
+    if whole is not None:
+        if whole in builds.lost:
+            store.disk.remove(f"{folder}/{whole}.lost")
+            store.disk.sync(folder)
+        return store.records.build(identity, whole)
+    return _commit(store, step, identity, gathered.trees, max(builds.numbers, default=0) + 1)
+
+
+def _commit(store: Store, step: Publish, identity: str, trees: Mapping[str, str], number: int) -> Build:
+    address = store.context.key.address
+    body = {
+        "format": 1,
+        "trees": trees,
+        "output": step.output,
+        "facts": step.facts,
+        "created": time.time(),
+        "project": step.series.project if step.series else None,
+        "kind": address.kind,
+        "name": address.name,
+    }
+    folder = store.records.identity(identity)
+    store.disk.make_folder(folder)
+    store.disk.create(f"{folder}/{number}", _text(body), store.scratch)
+    return store.records.build(identity, number)
+
+
+def _gather(store: Store, step: Publish) -> _Gathered:
+    gathered = _Gathered()
+    for name, tree in step.trees.items():
+        entries = store.readers(tree.place).entries(tree)
+        text = listing(entries)
+        digest = hashlib.sha256(text).hexdigest()
+        if tree.digest is not None and digest != tree.digest:
+            # A tree scanned as data has no executable bits in its digest.
+            entries = tuple(each._replace(executable=False) for each in entries)
+            text = listing(entries)
+            digest = hashlib.sha256(text).hexdigest()
+            if digest != tree.digest:
+                raise changed(f"`{tree.path}`" if tree.path else f"tree {str(tree.digest)[:12]}")
+        gathered.trees[name] = digest
+        gathered.texts[digest] = text
+        for each in entries:
+            gathered.files.setdefault(each.sha256, (tree, each))
+        if name == step.output:
+            known = {each.path for each in entries}
+            for path in step.exports:
+                if path not in known:
+                    raise impossible(f"there is no `{path}` in the tree `{name}` to show beside the version")
+    return gathered
+
+
+def _put(store: Store, gathered: _Gathered, *, suspicious: bool) -> None:
+    """Make every object be there: drafts, a barrier, then names, so that an object that has a name is whole."""
+    holds = store.records.holds_truly if suspicious else store.records.holds
+    files = {sha: each for sha, each in gathered.files.items() if not holds(sha, each[1].size)}
+    texts = {sha: text for sha, text in gathered.texts.items() if not holds(sha, len(text))}
+    moves: list[tuple[str, str]] = []
+    total = sum(entry.size for _, entry in files.values())
+    done = 0
+    for count, (sha, (tree, entry)) in enumerate(files.items()):
+        if count % REPORT_EVERY == 0:
+            store.check_cancel()
+            store.context.emit(StepEvent("progress", done=done, total=total, unit="bytes"))
+        draft = f"{store.scratch}/{sha}"
+        copy_checked(store.readers(tree.place), tree, entry, draft, 0o444)
+        moves.append((draft, store.records.object(sha)))
+        done += entry.size
+    for sha, text in texts.items():
+        store.disk.write(f"{store.scratch}/{sha}", text)
+        moves.append((f"{store.scratch}/{sha}", store.records.object(sha)))
+    for folder in sorted({os.path.dirname(target) for _, target in moves}):
+        store.disk.make_folder(folder)
+    store.check_cancel()
+    store.disk.move(moves, store.records.root)
+    store.context.emit(StepEvent("progress", done=total, total=total, unit="bytes"))
+
+
+def copy_checked(reader: TreeReader, tree: Tree, entry: Entry, target: str, mode: int) -> None:
+    """Copy one file into a new file; raises ExecutionError if it is not what the entry says any more."""
+    where = f"`{tree.path}`" if tree.path else f"the store `{tree.place.id}`"
+    try:
+        source = reader.open(tree, entry)
+    except FileNotFoundError:
+        raise (changed if tree.path else damaged)(where, entry.path) from None
+    hasher, size = hashlib.sha256(), 0
+    with source:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            while block := source.read(BLOCK):
+                hasher.update(block)
+                size += len(block)
+                view = memoryview(block)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+    if size != entry.size or hasher.hexdigest() != entry.sha256:
+        os.unlink(target)
+        raise (changed if tree.path else damaged)(where, entry.path)
+
+
+# ---- name, exports, reference ----
+
+
+def _name(store: Store, step: Publish, build: Build) -> str | None:
+    series = step.series
+    if series is None:
+        return None
+    records = store.records
+    folder = records.series(series)
+    while True:
+        claims = records.claims(series)
+        mine = [each.version for each in claims if (each.identity, each.build) == (build.identity, build.number)]
+        if mine and step.version is None:
+            return mine[0]
+        version = step.version or next_version(series, tuple(each.version for each in claims))
+        taken = next((each for each in claims if each.version == version), None)
+        if taken is not None:
+            if version in mine:
+                return version
+            raise version_taken(version, taken.identity)
+        store.disk.make_folder(f"{folder}/{component(version)}")
+        body = {"identity": build.identity, "build": build.number, "version": version}
+        store.disk.create(f"{folder}/{component(version)}/claim", _text(body), store.scratch)
+
+
+def _export(store: Store, step: Publish, build: Build, folder: str, version: str) -> None:
+    """Copy files of the output beside the claim, for people to read."""
+    if not step.exports:
+        return
+    entries = {each.path: each for each in store.records.listing(build.digest)}
+    for path, name in step.exports.items():
+        target = f"{folder}/{component(name.replace('{version}', version))}"
+        entry = entries.get(path)
+        if entry is None:
+            raise impossible(f"there is no `{path}` in what is published as {build.identity[:12]}")
+        if os.path.exists(target) and hash_file(target, entry.size).sha256 == entry.sha256:
+            continue
+        with open(store.records.object(entry.sha256), "rb") as source:
+            store.disk.replace(target, source.read(), store.scratch)
+
+
+def _refer(store: Store, step: Publish, build: Build) -> None:
+    """Note that this lineage's resource needs the build."""
+    key = store.context.key
+    folder = store.records.references(build.identity, build.number)
+    before = store.records.references_to(build.identity, build.number).get(component(key.lineage), {})
+    addresses = dict(before.get("addresses", {}))
+    if str(key.address) in addresses:
+        return
+    addresses[str(key.address)] = time.time()
+    project = step.series.project if step.series else before.get("project")
+    store.disk.make_folder(folder)
+    body = {"project": project, "addresses": addresses}
+    store.disk.replace(f"{folder}/{component(key.lineage)}", _text(body), store.scratch)
+
+
+def _text(body: Mapping[str, object]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, sort_keys=True).encode()
