@@ -1,0 +1,530 @@
+"""The contract of an executor that keeps published trees: derive a test class, say how an executor is made, run pytest.
+
+class TestMine(StorageContract):
+    def make(self, folder, reader):
+        return MyExecutor(Surroundings(folder, folder / "cache", reader)), Place("mine", "store")
+
+`make` is called several times in one test, with the same folder: executors on one store, as two processes have them.
+The suite's own trees lie at `Place("suite", …)`; `reader` reads those, and must be what the executor reads them with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from specforge.core.address import Address
+from specforge.core.errors import Cancelled, ExecutionError
+from specforge.core.queries import FindIdentity, FindVersion, LookAtArtifact, LookAtPlace, Presence, Query, Seen
+from specforge.core.steps import EnsurePlace, Publish, Release, Step, Unpublish
+from specforge.core.values import EMPTY, Frozen, Key, Place, Tree, VersionSeries, frozen
+from specforge.executors.base import CancelToken, Executor, StepContext, TreeReader
+from specforge.formats.tree import Entry, digest
+
+Files = Mapping[str, bytes]
+SUITE = Place("suite", "trees")
+DIGITS = Address("dataset", "digits")
+SERIES = VersionSeries("demo", "dataset", "digits", "V{:03d}")
+FIRST = "1" * 64
+SECOND = "2" * 64
+A: Files = {"0/a.png": b"zero", "1/b.png": b"one", "list.manifest": b"a, b"}
+B: Files = {"0/a.png": b"zero", "1/b.png": b"other", "list.manifest": b"a, b"}
+
+
+class SuiteTrees:
+    """The suite's own files, in memory, for executors to read: `tree(files)` gives a Tree that names them."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Files] = {}
+
+    def tree(self, files: Files) -> Tree:
+        """Return a tree of these files, at the suite's place."""
+        path = f"tree-{len(self._files)}"
+        self._files[path] = dict(files)
+        tree = Tree(SUITE, path)
+        return Tree(SUITE, path, digest(self.entries(tree)))
+
+    def change(self, tree: Tree, path: str, content: bytes) -> None:
+        """Change one of its files, as a user would while an apply runs."""
+        assert tree.path is not None
+        self._files[tree.path] = {**self._files[tree.path], path: content}
+
+    def entries(self, tree: Tree) -> tuple[Entry, ...]:
+        """List the tree."""
+        files = self._files[str(tree.path)]
+        return tuple(
+            Entry(path, False, len(content), hashlib.sha256(content).hexdigest())
+            for path, content in sorted(files.items())
+        )
+
+    def open(self, tree: Tree, entry: Entry) -> BinaryIO:
+        """Open one of its files."""
+        return io.BytesIO(self._files[str(tree.path)][entry.path])
+
+
+@dataclass
+class Store:
+    """One store with two executors on it, and the suite's trees."""
+
+    place: Place
+    one: Executor
+    two: Executor
+    trees: SuiteTrees
+
+    def perform(self, step: Step, **given: Any) -> Frozen:
+        """Perform the step and return its outputs; `given` are arguments of `context`."""
+        return self.one.perform(step, context(**given)).outputs
+
+    def publish(self, files: Files, identity: str = FIRST, lineage: str = "mine", **given: Any) -> Frozen:
+        """Publish files as tree `data`; `given` are further fields of the step."""
+        return self.perform(self.step(files, identity, **given), lineage=lineage)
+
+    def step(self, files: Files, identity: str = FIRST, **given: Any) -> Publish:
+        """Return the step that publishes these files as tree `data`."""
+        given = {"series": SERIES, "facts": frozen({"files": len(files)}), **given}
+        return Publish(self.place, Frozen(data=self.trees.tree(files)), "data", identity=identity, **given)
+
+    def ask(self, query: Query) -> Seen:
+        """Return the answer to one question."""
+        return self.two.observe(self.place, [query], None)[query]
+
+    def find(self, identity: str = FIRST, series: VersionSeries | None = SERIES, pinned: str | None = None) -> Seen:
+        """Look for an identity."""
+        return self.ask(FindIdentity(self.place, identity, series, pinned))
+
+    def read(self, outputs: Frozen, name: str = "data") -> dict[str, bytes]:
+        """Return the files of a published tree, read back through the executor's own ability."""
+        return read_tree(self.two, Tree(self.place, None, outputs["trees"][name]))
+
+
+def context(
+    *, lineage: str = "mine", address: Address = DIGITS, identity: str = FIRST, cancel: CancelToken | None = None
+) -> StepContext:
+    """Return the context of a step performed for a lineage's resource."""
+    key = Key(lineage, address, identity, 1, "publish")
+    return StepContext(key) if cancel is None else StepContext(key, cancel=cancel)
+
+
+def read_tree(executor: Executor, tree: Tree) -> dict[str, bytes]:
+    """Return {path: content} of a tree, through the executor's ability to give files."""
+    assert isinstance(executor, TreeReader)
+    files = {}
+    for entry in executor.entries(tree):
+        with executor.open(tree, entry) as stream:
+            files[entry.path] = stream.read()
+    return files
+
+
+def failed(store: Store, step: Step, **given: Any) -> ExecutionError:
+    """Perform the step, which must fail with an error for people; return it."""
+    with pytest.raises(ExecutionError) as caught:
+        store.perform(step, **given)
+    assert caught.value.diagnostics
+    assert all(each.code.startswith("SF4") and each.detail for each in caught.value.diagnostics)
+    return caught.value
+
+
+class StorageContract:
+    """What every store does. Derive from it and give `make`; the abilities below it may be given too."""
+
+    def make(self, folder: Path, reader: Callable[[Place], TreeReader]) -> tuple[Executor, Place]:
+        """Return a new executor and a place in `folder`: the same store for the same folder."""
+        raise NotImplementedError
+
+    def damage(self, store: Store, sha256: str, content: bytes | None) -> bool:  # noqa: ARG002
+        """Change a published file behind the executor's back (None: remove it). False: it cannot be done here."""
+        return False
+
+    def cut_off(self, store: Store) -> bool:  # noqa: ARG002
+        """Make the store unreachable. False: it cannot be done here."""
+        return False
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        """A store that was made, with nothing in it."""
+        trees = SuiteTrees()
+
+        def reader(place: Place) -> TreeReader:
+            if place == SUITE:
+                return trees
+            assert isinstance(one, TreeReader)
+            return one
+
+        one, place = self.make(tmp_path, reader)
+        two, _ = self.make(tmp_path, reader)
+        made = Store(place, one, two, trees)
+        made.perform(EnsurePlace(place, EMPTY))
+        return made
+
+    # ---- the place ----
+
+    def test_place_there(self, store: Store) -> None:
+        """A store that was made is present, and making it again changes nothing."""
+        store.publish(A)
+        store.perform(EnsurePlace(store.place, EMPTY))
+        assert store.ask(LookAtPlace(store.place)).presence is Presence.PRESENT
+        assert store.find().presence is Presence.PRESENT
+
+    def test_place_removed(self, store: Store) -> None:
+        """An empty store is taken away, twice without harm; then it is absent, and so is everything in it."""
+        outputs = store.perform(EnsurePlace(store.place, None))
+        assert not outputs["kept"]
+        store.perform(EnsurePlace(store.place, None))
+        assert store.ask(LookAtPlace(store.place)).presence is Presence.ABSENT
+        seen = store.find()
+        assert seen.presence is Presence.ABSENT
+        assert seen.facts["next"] == "V001"
+
+    def test_place_with_data_kept(self, store: Store) -> None:
+        """A store that holds published data is not taken away, and the outputs say so."""
+        outputs = store.publish(A)
+        assert store.perform(EnsurePlace(store.place, None))["kept"] == 1
+        assert store.read(outputs) == A
+
+    def test_no_store(self, store: Store) -> None:
+        """Publishing where there is no store fails in words; releasing and unpublishing there is nothing to do."""
+        store.perform(EnsurePlace(store.place, None))
+        failed(store, store.step(A))
+        store.perform(Release(store.place, FIRST, 1))
+        store.perform(Unpublish(store.place, FIRST, 1))
+
+    # ---- publish and find ----
+
+    def test_publish(self, store: Store) -> None:
+        """What is published is found by its identity, with its trees and facts, and can be read back."""
+        outputs = store.publish(A)
+        assert store.read(outputs) == A
+        assert (outputs["identity"], outputs["build"], outputs["version"]) == (FIRST, 1, "V001")
+        assert outputs["digest"] == outputs["trees"]["data"]
+        assert outputs["facts"] == {"files": 3}
+        seen = store.find()
+        assert (seen.presence, seen.digest) == (Presence.PRESENT, outputs["digest"])
+        assert {**seen.facts} == {
+            "build": 1,
+            "trees": outputs["trees"],
+            "facts": {"files": 3},
+            "version": "V001",
+            "next": "V002",
+            "claimed": {},
+        }
+
+    def test_nothing_published(self, store: Store) -> None:
+        """An identity that nobody published is absent; the name it would get is known."""
+        seen = store.find(pinned="V001")
+        assert (seen.presence, seen.digest) == (Presence.ABSENT, None)
+        assert {**seen.facts} == {"next": "V001", "claimed": {}}
+        assert store.find(series=None).facts == {}
+
+    def test_several_trees(self, store: Store) -> None:
+        """A build may have several trees, an empty one too; the output names the main one."""
+        trees = {"model": store.trees.tree(A), "log": store.trees.tree({"log.txt": b"!"}), "rest": store.trees.tree({})}
+        outputs = store.perform(Publish(store.place, Frozen(trees), "model", identity=FIRST))
+        assert outputs["version"] is None
+        assert outputs["digest"] == trees["model"].digest
+        assert store.read(outputs, "log") == {"log.txt": b"!"}
+        assert store.read(outputs, "rest") == {}
+
+    def test_publish_again(self, store: Store) -> None:
+        """Performed again, a Publish has the same result and no further effect; the trees are not needed any more."""
+        first = store.publish(A)
+        assert store.publish(A) == first
+        bare = Publish(store.place, EMPTY, "data", SERIES, identity=FIRST)
+        assert store.two.perform(bare, context()).outputs == first
+        assert store.find().facts["next"] == "V002"
+
+    def test_first_output_wins(self, store: Store) -> None:
+        """Other bytes under an identity that is there are not written: what was first is given back."""
+        first = store.publish(A)
+        assert store.publish(B) == first
+        assert store.read(first) == A
+
+    def test_tree_of_the_store(self, store: Store) -> None:
+        """A tree that is published already can be published under another identity by its digest alone."""
+        first = store.publish(A)
+        again = Tree(store.place, None, first["digest"])
+        outputs = store.perform(Publish(store.place, Frozen(data=again), "data", SERIES, identity=SECOND))
+        assert (outputs["digest"], outputs["version"]) == (first["digest"], "V002")
+
+    def test_changed_source(self, store: Store) -> None:
+        """A file that changed since its digest was taken fails the step, and nothing becomes visible."""
+        step = store.step(A)
+        store.trees.change(step.trees["data"], "1/b.png", b"ONE")
+        failed(store, step)
+        assert store.find().presence is Presence.ABSENT
+        assert store.find().facts["next"] == "V001"
+
+    def test_nothing_to_publish(self, store: Store) -> None:
+        """Without trees an identity that is not there cannot be published."""
+        failed(store, Publish(store.place, EMPTY, "data", SERIES, identity=FIRST))
+
+    def test_cancelled(self, store: Store) -> None:
+        """A publish that was told to stop raises Cancelled and leaves nothing visible."""
+        token = CancelToken()
+        token.cancel()
+        with pytest.raises(Cancelled):
+            store.perform(store.step(A), cancel=token)
+        assert store.find().presence is Presence.ABSENT
+
+    def test_at_once(self, store: Store) -> None:
+        """Two who publish one identity at once, with other bytes, have one result."""
+        outputs = at_once(
+            lambda: store.one.perform(store.step(A), context()).outputs,
+            lambda: store.two.perform(store.step(B), context(lineage="other")).outputs,
+        )
+        assert outputs[0] == outputs[1]
+        assert (outputs[0]["build"], outputs[0]["version"]) == (1, "V001")
+        assert store.read(outputs[0]) in (A, B)
+
+    # ---- version names ----
+
+    def test_versions_in_order(self, store: Store) -> None:
+        """Names are given in the order of publishing; a reuse keeps its name."""
+        names = [store.publish({"a": bytes([n])}, f"{n:064d}")["version"] for n in range(1, 4)]
+        assert names == ["V001", "V002", "V003"]
+        assert store.publish({"a": b"\1"}, f"{1:064d}")["version"] == "V001"
+
+    def test_series_are_apart(self, store: Store) -> None:
+        """Every project, kind and name counts for itself; one identity may have a name in each."""
+        for series in (
+            VersionSeries("other", "dataset", "digits", "V{:03d}"),
+            VersionSeries("demo", "training", "digits", "V{:04d}"),
+            VersionSeries("demo", "dataset", "letters", "0.0.{}"),
+        ):
+            assert store.find(series=series).facts["next"] == series.version(1)
+            assert store.publish(A, series=series)["version"] == series.version(1)
+        assert store.publish(A)["version"] == "V001"
+
+    def test_version_given(self, store: Store) -> None:
+        """A name that is given is claimed exactly, gaps are allowed, and no later number comes before it."""
+        assert store.publish(A, version="V005")["version"] == "V005"
+        assert store.publish(B, SECOND)["version"] == "V006"
+        assert store.publish({"c": b""}, "3" * 64, version="gold")["version"] == "gold"
+        assert store.find(pinned="gold").facts["claimed"] == {"gold": "3" * 64}
+
+    def test_version_given_later(self, store: Store) -> None:
+        """What has a name can get another; asked without one, the lowest is given."""
+        store.publish(A)
+        assert store.publish(A, version="V007")["version"] == "V007"
+        assert store.publish(A)["version"] == "V001"
+
+    def test_version_taken(self, store: Store) -> None:
+        """A name that holds something else is refused, before anything is published."""
+        store.publish(A, version="V001")
+        assert "V001" in failed(store, store.step(B, SECOND, version="V001")).diagnostics[0].detail
+        seen = store.find(SECOND, pinned="V001")
+        assert seen.presence is Presence.ABSENT
+        assert seen.facts["claimed"] == {"V001": FIRST}
+
+    def test_names_at_once(self, store: Store) -> None:
+        """Several who publish into one series at once get a name each."""
+        steps = [store.step({"a": bytes([n])}, f"{n:064d}") for n in range(1, 7)]
+        executors = [store.one, store.two]
+        outputs = at_once(
+            *(
+                lambda step=step, executor=executors[n % 2]: executor.perform(step, context()).outputs
+                for n, step in enumerate(steps)
+            )
+        )
+        assert sorted(each["version"] for each in outputs) == [f"V{n:03d}" for n in range(1, 7)]
+
+    def test_find_version(self, store: Store) -> None:
+        """A version name leads to what it stands for; one that nobody claimed is absent."""
+        outputs = store.publish(A)
+        seen = store.ask(FindVersion(store.place, SERIES, "V001"))
+        assert (seen.presence, seen.digest) == (Presence.PRESENT, outputs["digest"])
+        assert seen.facts["identity"] == FIRST
+        assert seen.facts["build"] == 1
+        assert seen.facts["trees"] == outputs["trees"]
+        assert seen.facts["facts"] == {"files": 3}
+        assert store.ask(FindVersion(store.place, SERIES, "V002")).presence is Presence.ABSENT
+
+    def test_export_missing(self, store: Store) -> None:
+        """A file that should be shown beside the version and is not in the output fails before anything is visible."""
+        failed(store, store.step(A, exports=Frozen({"none.txt": "{version}.txt"})))
+        assert store.find().presence is Presence.ABSENT
+        assert store.publish(A, exports=Frozen({"list.manifest": "{version}.manifest"}))["version"] == "V001"
+
+    # ---- references, release, unpublish ----
+
+    def test_unpublish(self, store: Store) -> None:
+        """Released and unpublished, an artifact is gone; doing so again is nothing; its name stays taken."""
+        store.publish(A)
+        store.perform(Release(store.place, FIRST, 1))
+        assert store.find().presence is Presence.PRESENT
+        for _ in range(2):
+            store.perform(Unpublish(store.place, FIRST, 1))
+            assert store.find().presence is Presence.ABSENT
+            assert store.ask(FindVersion(store.place, SERIES, "V001")).presence is Presence.ABSENT
+            assert store.ask(LookAtArtifact(store.place, FIRST, 1)).presence is Presence.ABSENT
+        assert store.publish(B, SECOND)["version"] == "V002"
+
+    def test_unpublish_refused(self, store: Store) -> None:
+        """What another lineage refers to is not unpublished; the refusal names its project and resource."""
+        outputs = store.publish(A)
+        store.publish(A, lineage="theirs", series=VersionSeries("other-project", "dataset", "digits", "V{:03d}"))
+        store.perform(Release(store.place, FIRST, 1))
+        detail = failed(store, Unpublish(store.place, FIRST, 1)).diagnostics[0].detail
+        assert "other-project" in detail
+        assert "dataset.digits" in detail
+        assert "theirs" in detail
+        assert store.read(outputs) == A
+        store.perform(Release(store.place, FIRST, 1), lineage="theirs")
+        store.perform(Unpublish(store.place, FIRST, 1))
+        assert store.find().presence is Presence.ABSENT
+
+    def test_unpublish_needed_by_own(self, store: Store) -> None:
+        """What another resource of the same lineage refers to is kept, and the outputs say by whom."""
+        letters = Address("dataset", "letters")
+        outputs = store.publish(A)
+        store.perform(store.step(A), address=letters)
+        store.perform(Release(store.place, FIRST, 1))
+        assert store.perform(Unpublish(store.place, FIRST, 1))["kept"] == ("dataset.letters",)
+        assert store.read(outputs) == A
+        store.perform(Release(store.place, FIRST, 1), address=letters)
+        store.perform(Unpublish(store.place, FIRST, 1), address=letters)
+        assert store.find().presence is Presence.ABSENT
+
+    def test_shared_objects_stay(self, store: Store) -> None:
+        """Files that another identity has too stay when one is unpublished."""
+        store.publish(A)
+        other = store.publish(B, SECOND)
+        store.perform(Release(store.place, FIRST, 1))
+        store.perform(Unpublish(store.place, FIRST, 1))
+        assert store.read(other) == B
+        assert store.ask(LookAtArtifact(store.place, SECOND, 1, "hashed")).presence is Presence.PRESENT
+
+    def test_release_unknown(self, store: Store) -> None:
+        """Releasing what was never published, or twice, is nothing to do."""
+        store.perform(Release(store.place, FIRST, 1))
+        store.publish(A)
+        store.perform(Release(store.place, FIRST, 1))
+        store.perform(Release(store.place, FIRST, 1))
+
+    def test_published_again(self, store: Store) -> None:
+        """Unpublished and made again: the same bytes are the same build and name, other bytes are new ones."""
+        for files, build, version in ((A, 1, "V001"), (B, 2, "V002"), (A, 1, "V001")):
+            outputs = store.publish(files)
+            assert (outputs["build"], outputs["version"]) == (build, version)
+            assert store.read(outputs) == files
+            store.perform(Release(store.place, FIRST, build))
+            store.perform(Unpublish(store.place, FIRST, build))
+
+    # ---- damage and replacement ----
+
+    def test_replaced(self, store: Store) -> None:
+        """A build made again with other bytes is the next one, with a name of its own; the old one counts no more."""
+        store.publish(A)
+        outputs = store.publish(B, replaces=1)
+        assert (outputs["build"], outputs["version"]) == (2, "V002")
+        assert store.read(outputs) == B
+        assert store.find().facts["build"] == 2
+        assert store.ask(FindVersion(store.place, SERIES, "V001")).presence is Presence.ABSENT
+        assert store.publish(B, replaces=1) == outputs
+
+    def test_replaced_equal(self, store: Store) -> None:
+        """A build made again with the same bytes stays the same build under the same name."""
+        first = store.publish(A)
+        assert store.publish(A, replaces=1) == first
+        assert store.find().facts["build"] == 1
+
+    def test_replaced_under_a_pin(self, store: Store) -> None:
+        """A name given by hand does not come to mean other bytes, not even of the same identity."""
+        store.publish(A, version="gold")
+        failed(store, store.step(B, version="gold", replaces=1))
+
+    def test_whole(self, store: Store) -> None:
+        """A whole build is present at either depth; a build that nobody published is absent."""
+        outputs = store.publish(A)
+        for depth in ("listed", "hashed"):
+            seen = store.ask(LookAtArtifact(store.place, FIRST, 1, depth))
+            assert (seen.presence, seen.digest) == (Presence.PRESENT, outputs["digest"])
+        assert store.ask(LookAtArtifact(store.place, FIRST, 2)).presence is Presence.ABSENT
+        assert store.ask(LookAtArtifact(store.place, SECOND, 1)).presence is Presence.ABSENT
+
+    @pytest.mark.parametrize(("content", "depth"), [(None, "listed"), (b"short", "listed"), (b"ONE", "hashed")])
+    def test_damage(self, store: Store, content: bytes | None, depth: Any) -> None:
+        """A file that is gone or cut is found by listing, one of the same size by reading; publishing again heals."""
+        outputs = store.publish(A)
+        if not self.damage(store, hashlib.sha256(b"one").hexdigest(), content):
+            pytest.skip("published files cannot be damaged here")
+        seen = store.ask(LookAtArtifact(store.place, FIRST, 1, depth))
+        assert seen.presence is Presence.ABSENT
+        assert seen.facts["missing"] == 1
+        assert seen.facts["missing_paths"] == ("data/1/b.png",)
+        assert store.publish(A, replaces=1) == outputs
+        assert store.ask(LookAtArtifact(store.place, FIRST, 1, "hashed")).presence is Presence.PRESENT
+
+    def test_damaged_listing(self, store: Store) -> None:
+        """A tree whose listing is gone is lost as a whole; other bytes in its place are a new build."""
+        outputs = store.publish(A)
+        if not self.damage(store, outputs["digest"], None):
+            pytest.skip("published files cannot be damaged here")
+        seen = store.ask(LookAtArtifact(store.place, FIRST, 1))
+        assert seen.presence is Presence.ABSENT
+        assert seen.facts["missing_paths"] == ("data/",)
+        with pytest.raises(ExecutionError):
+            store.read(outputs)
+        assert store.publish(B, replaces=1)["build"] == 2
+
+    # ---- trouble ----
+
+    def test_unreachable(self, store: Store) -> None:
+        """A store that cannot be reached is neither present nor absent, and no question raises."""
+        store.publish(A)
+        if not self.cut_off(store):
+            pytest.skip("this store cannot be cut off here")
+        queries: list[Query] = [
+            LookAtPlace(store.place),
+            FindIdentity(store.place, FIRST, SERIES),
+            FindVersion(store.place, SERIES, "V001"),
+            LookAtArtifact(store.place, FIRST, 1),
+        ]
+        answers = store.one.observe(store.place, queries, None)
+        assert {each.presence for each in answers.values()} == {Presence.UNREACHABLE}
+        assert all(answers[each].problem for each in queries)
+        failed(store, store.step(B, SECOND))
+
+    def test_deadline(self, store: Store) -> None:
+        """What cannot be answered by the deadline is unreachable, not absent."""
+        queries: list[Query] = [LookAtPlace(store.place), FindIdentity(store.place, FIRST)]
+        answers = store.one.observe(store.place, queries, -1.0)
+        assert {each.presence for each in answers.values()} == {Presence.UNREACHABLE}
+
+    def test_preflight(self, store: Store) -> None:
+        """Nothing keeps a healthy store from being published to."""
+        assert not store.one.preflight(store.place, [store.step(A)], None)
+
+    def test_no_jobs(self, store: Store) -> None:
+        """A store runs nothing: there are no logs, and nothing to cancel."""
+        store.one.cancel(store.place, "key", 0.0)
+        assert list(store.one.logs(store.place, "key", None, follow=False)) == []
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Make the calls in threads that begin together; return their results, raise what one of them raised."""
+    barrier = threading.Barrier(len(calls))
+    results: list[Any] = [None] * len(calls)
+    errors: list[BaseException] = []
+
+    def work(index: int) -> None:
+        barrier.wait()
+        try:
+            results[index] = calls[index]()
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
