@@ -1,0 +1,66 @@
+"""The pool itself: made, looked at, taken away with what we made in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from specforge.core.diagnostics import Diagnostic
+from specforge.core.errors import ExecutionError
+from specforge.core.queries import Presence, Seen
+from specforge.core.values import Frozen
+from specforge.executors.base import StepContext
+from specforge.executors.local import failures
+from specforge.executors.local.pool import Pool
+from specforge.executors.local.run import RunFolder
+from specforge.runtimes.job.collect import remove
+
+_OURS = ("runs", "slots", "copies", "listings")
+
+
+def look(pool: Pool) -> Seen:
+    """Return whether the pool's folder is there, and how busy the pool is."""
+    try:
+        free = shutil.disk_usage(pool.folder).free
+        names = os.listdir(pool.folder)
+    except FileNotFoundError:
+        return Seen(Presence.ABSENT)
+    del names  # it was listed to find out whether it is a folder that may be read
+    facts = {"slots": pool.slots, "busy": pool.busy(), "cpu": pool.cpu, "memory": pool.memory, "free": free}
+    return Seen(Presence.PRESENT, facts=Frozen(facts))
+
+
+def ensure(pool: Pool, wanted: Frozen | None, context: StepContext) -> None:
+    """Make the pool's folder; `wanted` None: remove what we made in it. Raises ExecutionError while jobs run."""
+    try:
+        if wanted is not None:
+            for name in ("runs", "slots"):
+                (pool.folder / name).mkdir(parents=True, exist_ok=True)
+            return
+        running = [run.name for run in _runs(pool) if run.is_running()]
+        if running:
+            raise _busy(pool, running, context)
+        for name in _OURS:
+            remove(str(pool.folder / name))
+        for lock in pool.folder.glob("copies-*.lock"):
+            lock.unlink()
+        if pool.folder.is_dir() and not os.listdir(pool.folder):
+            pool.folder.rmdir()
+    except OSError as error:
+        raise failures.no_room(context.key, f"`{error.filename or pool.folder}`", error) from error
+
+
+def _runs(pool: Pool) -> list[RunFolder]:
+    try:
+        names = sorted(os.listdir(pool.runs))
+    except FileNotFoundError:
+        return []
+    return [RunFolder(Path(pool.runs, name)) for name in names]
+
+
+def _busy(pool: Pool, running: list[str], context: StepContext) -> ExecutionError:
+    shown = ", ".join(f"`{name}`" for name in running[:5])
+    detail = f"{len(running)} jobs run in the pool `{pool.place.id}`: {shown}"
+    hint = "wait for them, or cancel them, and apply again"
+    return ExecutionError(Diagnostic("SF446", "The pool is in use", detail, hint=hint, address=context.key.address))

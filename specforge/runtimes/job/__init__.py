@@ -1,0 +1,1 @@
+"""What owns one job on a machine: the wrapper process and its parts. Standard library only, quick to start."""

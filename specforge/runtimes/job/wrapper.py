@@ -1,0 +1,249 @@
+"""The wrapper of one job: a small process that owns it from its start to its exit status, whoever asked for it.
+
+Run folder: `request.json` what to do; `lock` held by the wrapper while it lives: the truth about "running";
+`wrapper.json`, `command.json` who they are; `phase` one word; `cancel` asks it to stop; `log/log.txt`, `log.parts`;
+`in`, `work`, `tmp`, `home`, `out` the program's folders; `trees/DIGEST` listings of what it left; `status.json`,
+written last: how it ended. Only the standard library is imported, and little of it, because every job waits for this.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+
+from specforge.runtimes.job.log import LogWriter
+from specforge.runtimes.job.process import (
+    CannotStart,
+    Command,
+    Program,
+    adopt_orphans,
+    card,
+    cpu_seconds,
+    largest_child,
+)
+from specforge.runtimes.job.slots import Slots, cores_for, open_lock
+from specforge.runtimes.job.watch import Bell, Ending, Interrupted, Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FORMAT = 1
+_RESERVE = 1 << 16
+_PIPE = 1 << 20
+
+
+def main(run: str, staging: int) -> None:
+    """Be the wrapper of the run in this folder; `staging` is the starter's lock, let go once ours is held."""
+    os.umask(0o022)
+    os.chdir(run)
+    lock = open_lock(os.path.join(run, "lock"))
+    # Those who look at the lock hold it for a moment: wait for them.
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    _write_json(run, "wrapper.json", card(os.getpid()))
+    # Unlocking, not only closing: another process may have got a copy of the descriptor by a fork.
+    fcntl.flock(staging, fcntl.LOCK_UN)
+    os.close(staging)
+    with open(os.path.join(run, "request.json"), encoding="utf-8") as file:
+        request = json.load(file)
+    Wrapper(run, request).run()
+
+
+class Wrapper:
+    """Runs what the request says, and writes how it ended."""
+
+    def __init__(self, run: str, request: dict[str, Any]) -> None:
+        self._run = run
+        self._request = request
+        self._bell = Bell(run)
+        self._log = LogWriter(run, request["log_limit"])
+        self._started = time.time()
+        self._peak = 0
+        self._left: dict[str, Any] = {"outputs": {}, "facts": None}
+        adopt_orphans()
+        self._reserve()
+
+    def run(self) -> None:
+        """Wait for slots, run the program, collect what it left, write the status."""
+        try:
+            ending = self._attempts()
+        except OSError as error:
+            ending = Ending("failed", f"it could not be run: {error.strerror or error}")
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong here, somebody waits for a status
+            ending = Ending("failed", f"the job's wrapper failed: {error!r}")
+            sys.excepthook(type(error), error, error.__traceback__)
+        ended = time.time()
+        if ending.state != "succeeded":
+            ending.reason += self._trouble()
+            self._log.say(f"the job ended: {ending.reason}")
+        self._log.close()
+        if ending.state == "succeeded":
+            ending = self._collect(ending)
+        self._finish(ending, ended)
+
+    def _attempts(self) -> Ending:
+        if self._bell.grace() is not None:
+            return Ending("cancelled", "cancelled before it started")
+        try:
+            cores = self._take_slots()
+        except Interrupted:
+            return Ending("cancelled", "cancelled while it waited for a free slot")
+        self._started = time.time()
+        tries = 1 + int(self._request["retry"])
+        if tries > 1:
+            self._keep_clean_copy()
+        for number in range(1, tries + 1):
+            ending = self._once(cores)
+            if ending.state != "failed" or number == tries:
+                return ending
+            self._log.say(f"try {number} of {tries} failed: {ending.reason}")
+            self._restore()
+        raise AssertionError("a job has at least one try")
+
+    def _take_slots(self) -> list[int]:
+        request = self._request
+        slots = Slots(request["pool"], request["slots"])
+
+        def waiting() -> None:
+            self._phase("waiting")
+
+        self._bell.raising(True)
+        try:
+            if self._bell.grace() is not None:
+                raise Interrupted
+            held = slots.take(request["need"], waiting, time.sleep)
+        finally:
+            self._bell.raising(False)
+        return cores_for(held, request["slots"], request["cpu"])
+
+    def _once(self, cores: list[int]) -> Ending:
+        """Run the program once."""
+        run, request = self._run, self._request
+        output, write = os.pipe()
+        os.set_blocking(output, False)
+        _widen(write)
+        program = Program(request["argv"], request["variables"], os.path.join(run, "work"), write, cores)
+        command = Command(program)
+        os.close(write)
+        # From here on a lost wrapper means a lost job: the program may have had effects.
+        _write_json(run, "command.json", {**card(command.pid), "began": time.time()})
+        self._phase("running")
+        watch = Watch(command, output, self._log, self._bell, memory=request["memory"], timeout=request["timeout"])
+        try:
+            command.release()
+        except CannotStart as error:
+            watch.until_it_ends()
+            return Ending("failed", str(error))
+        finally:
+            # While the program runs there is time to load what the collecting needs.
+            import specforge.formats.folder  # noqa: F401
+        try:
+            ending = watch.until_it_ends()
+        finally:
+            self._peak = max(self._peak, watch.peak, largest_child())
+            os.close(output)
+        return self._in_its_words(ending)
+
+    def _in_its_words(self, ending: Ending) -> Ending:
+        """Add what the program itself says about its failure, in a file `failure` in its output folder."""
+        if ending.code:
+            try:
+                with open(os.path.join(self._run, "out", "failure"), "rb") as file:
+                    words = file.read(2000).decode(errors="replace").strip()
+            except OSError:
+                return ending
+            if words:
+                ending.reason += f": {words}"
+        return ending
+
+    def _collect(self, ending: Ending) -> Ending:
+        from specforge.runtimes.job.collect import Incomplete, collect
+
+        self._phase("collecting")
+        try:
+            self._left = collect(self._run, self._request)
+        except Incomplete as error:
+            return Ending("failed", str(error), ending.code)
+        except OSError as error:
+            return Ending("failed", f"what it left cannot be collected: {error.strerror or error}{self._trouble()}", 0)
+        return ending
+
+    def _trouble(self) -> str:
+        """Say what may have been the matter, in addition to the exit code."""
+        if self._log.lost:
+            return f" ({self._log.lost:,} bytes of its log could not be written: {self._log.problem})"
+        disk = os.statvfs(self._run)
+        return " (the disk of the pool is full)" if disk.f_bavail * disk.f_frsize < _RESERVE else ""
+
+    def _finish(self, ending: Ending, ended: float) -> None:
+        from specforge.runtimes.job.collect import clean
+
+        clean(self._run, succeeded=ending.state == "succeeded")
+        status = {
+            "format": FORMAT,
+            "state": ending.state,
+            "reason": ending.reason,
+            "exit": ending.code,
+            "signal": ending.number,
+            "started": self._started,
+            "ended": ended,
+            "usage": {
+                "seconds": round(ended - self._started, 3),
+                "cpu_seconds": round(cpu_seconds(), 3),
+                "memory_peak": self._peak,
+            },
+            **self._left,
+        }
+        os.unlink(os.path.join(self._run, "reserve"))
+        _write_json(self._run, "status.json", status)
+
+    def _reserve(self) -> None:
+        """Set room aside for the status, so that a job that fills the disk can still say so."""
+        with open(os.path.join(self._run, "reserve"), "wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, _RESERVE)
+            except OSError as error:
+                self._log.problem = error.strerror or str(error)
+
+    def _phase(self, word: str) -> None:
+        try:
+            _write(os.path.join(self._run, "phase"), word.encode())
+        except OSError as error:
+            self._log.problem = error.strerror or str(error)
+
+    def _keep_clean_copy(self) -> None:
+        import shutil
+
+        shutil.copytree(os.path.join(self._run, "work"), os.path.join(self._run, "work.first"), symlinks=True)
+
+    def _restore(self) -> None:
+        """Make the folders of the program as they were before its first try."""
+        import shutil
+
+        for name in ("work", "out", "tmp", "home"):
+            shutil.rmtree(os.path.join(self._run, name))
+            if name != "work":
+                os.mkdir(os.path.join(self._run, name))
+        shutil.copytree(os.path.join(self._run, "work.first"), os.path.join(self._run, "work"), symlinks=True)
+
+
+def _widen(pipe: int) -> None:
+    """Give the program room to write on while its wrapper looks elsewhere."""
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+    except OSError:
+        return  # the system allows smaller pipes only: it works as well, a little slower
+
+
+def _write_json(run: str, name: str, value: object) -> None:
+    _write(os.path.join(run, name), json.dumps(value, ensure_ascii=False).encode())
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write the whole file or nothing of it."""
+    with open(f"{path}.new", "wb") as file:
+        file.write(data)
+    os.replace(f"{path}.new", path)
