@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specforge.formats import folder, manifest, tree
@@ -150,6 +150,7 @@ def entries(files):
     return [Entry(f"{label}/{number}.png", False, 1, sha256) for (label, number), sha256 in files.items()]
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(FILES, st.floats(0.05, 1), st.integers(0, 3))
 def test_each_label_has_its_share(files, train, seed):
     """Of each label the rounded share is TRAIN, whatever the order in which files come."""
@@ -160,6 +161,7 @@ def test_each_label_has_its_share(files, train, seed):
     assert usages(entries(files)[::-1], Split(train, seed, stratified=True)) == found
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(FILES, st.floats(0.05, 1))
 def test_without_labels_all_share(files, train):
     """Not stratified: the share is that of all samples."""
@@ -167,6 +169,7 @@ def test_without_labels_all_share(files, train):
     assert list(found.values()).count("TRAIN") == round(len(files) * train)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(FILES, HASHES, st.floats(0.05, 0.95), st.booleans())
 def test_one_more_sample_moves_at_most_one_other(files, sha256, train, stratified):
     """Adding a picture keeps the division of the others, except perhaps one."""
