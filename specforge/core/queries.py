@@ -22,7 +22,7 @@ class ScanTree:
     facts: `files`, `bytes`; `folders` {first path component: number of files; 0 for an empty folder}; `problems`
     [{path, problem}] (links that lead outside, names that are not UTF-8, …); and against `since`, if given and
     different: `added`, `removed`, `changed` (numbers) and `added_paths`, `removed_paths`, `changed_paths` (first 20).
-    ABSENT: there is no such folder.
+    A path that is a file is answered as a folder with this one file. ABSENT: there is neither.
     """
 
     place: Place

@@ -19,9 +19,11 @@ _SHOWN = 20
 
 
 def below(files: Mapping[str, bytes], folder: str) -> Files | None:
-    """Return the files of a folder by their paths in it, or None if there is no such folder."""
+    """Return the files of a folder by their paths in it, a single file by its name, or None if there is neither."""
     if folder in ("", "."):
         return dict(files)
+    if folder in files:
+        return {folder.rpartition("/")[2]: files[folder]}
     prefix = folder.rstrip("/") + "/"
     found = {path[len(prefix) :]: content for path, content in files.items() if path.startswith(prefix)}
     if not found:
