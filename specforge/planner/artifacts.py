@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from specforge.core.digest import identity_of
 from specforge.core.queries import FindIdentity, Presence, Seen
 from specforge.core.state import Status, Version
-from specforge.core.steps import Refusal, judge
+from specforge.core.steps import Refusal, judge, place_of_step
 from specforge.core.values import EMPTY, Frozen, Place, holes_in
 from specforge.planner.outputs import (
     fill_from,
     fill_recorded,
+    followed,
     found_outputs,
     input_mark,
     recorded_outputs,
@@ -33,7 +34,7 @@ class Fate:
     """What is to be done about one part, and what is known of the outcome.
 
     `outputs` are the artifact's if known; `figures` the evidence's. `version` is the (predicted) name, `known` a
-    version in the record that has this identity.
+    version in the record that has this identity. `lost`: words about what is gone from the store.
     """
 
     planned: PlannedPart
@@ -41,7 +42,7 @@ class Fate:
     figures: Frozen | None = None
     version: str | None = None
     known: Version | None = None
-    lost: bool = False
+    lost: str = ""
 
 
 class _UnansweredError(Exception):
@@ -113,7 +114,7 @@ def _kept_output(planning: Planning, node: Node, current: Version, identity: str
     if look is not None and look.presence is Presence.ABSENT:
         planning.drift.append(Drift(node.address, _lost_words(current.version, look), look.since))
         planned = PlannedPart(head, Verb.MAKE, identity, replaces=current.build)
-        return Fate(planned, version=current.version, known=current, lost=True)
+        return Fate(planned, version=current.version, known=current, lost="its data are gone from the store")
     return Fate(
         PlannedPart(head, Verb.KEEP, identity),
         version_outputs(node.desire.place, current),
@@ -150,6 +151,7 @@ def _check_pin(planning: Planning, node: Node, identity: str, seen: Seen) -> Non
             "Version name is taken",
             f"`version: {pinned}` is published with other content, and a published version never changes",
             hint="choose another `version:`, or leave it out",
+            path=("version",),
         )
         raise _BlockedError(f"version {pinned} is published with other content")
 
@@ -186,8 +188,9 @@ def _evidence_fate(planning: Planning, node: Node, output: Fate) -> Fate | None:
         look = node.looks.get("evidence")
         gone = output.planned.verb is Verb.KEEP and look is not None and look.presence is Presence.ABSENT
         if gone:
-            planning.drift.append(Drift(node.address, "its evaluation is gone from its store"))
-            return Fate(PlannedPart(part, Verb.MAKE, identity, replaces=recorded.build), lost=True)
+            planning.drift.append(Drift(node.address, f"the evaluation of {output.version} is gone from its store"))
+            planned = PlannedPart(part, Verb.MAKE, identity, replaces=recorded.build)
+            return Fate(planned, lost="its evaluation is gone from the store")
         return Fate(PlannedPart(part, Verb.KEEP, identity), figures=recorded.figures)
     seen = planning.ask(FindIdentity(_place(node), identity))
     if seen is None:
@@ -215,19 +218,22 @@ def _verb_with_holes(planning: Planning, node: Node, output: Fate, part: Part) -
 
 
 def _decide(planning: Planning, node: Node, output: Fate, evidence: Fate | None) -> Settled:
+    fates = (output,) if evidence is None else (output, evidence)
     refusals = _refusals(node, evidence)
-    change = _base_change(planning, node, output, evidence, refusals)
-    record = node.record
-    verbs = {output.planned.verb} | ({evidence.planned.verb} if evidence else set())
-    if verbs == {Verb.KEEP}:
-        return Settled(_of_kept(node, change, refusals), output.outputs)
+    if all(fate.planned.verb is Verb.KEEP for fate in fates):
+        return Settled(_of_kept(node, fates, refusals), output.outputs)
+    away = _out_of_reach(planning, node, fates)
+    if away is not None:
+        note = f"{away} cannot be reached; nothing is decided"
+        return Settled(noop(node.declared, node.record, note), kept(node.record), blocked=f"{node.address}: {note}")
+    change = _change(planning, node, fates, refusals)
     if output.planned.verb is Verb.KEEP:
-        return Settled(replace(change, action=Action.UPDATE), output.outputs)
+        return Settled(change, output.outputs)
     if output.planned.verb is Verb.FIND:
         if refusals and _already_refused(output, evidence):
             return _refused_again(node, output, refusals)
-        return _found(node, change, output, evidence, refusals)
-    action = Action.CREATE if record is None or record.current is None else Action.NEW_VERSION
+        return _found(node, replace(change, action=Action.REUSE), output, evidence)
+    action = Action.CREATE if node.record is None or node.record.current is None else Action.NEW_VERSION
     return Settled(replace(change, action=action), Frozen({"place": node.desire.place}), pending=True)
 
 
@@ -237,51 +243,84 @@ def _refusals(node: Node, evidence: Fate | None) -> tuple[Refusal, ...]:
     return judge(node.desire.gate, evidence.figures)
 
 
-def _base_change(
-    planning: Planning, node: Node, output: Fate, evidence: Fate | None, refusals: tuple[Refusal, ...]
-) -> Change:
-    desire, record = node.desire, node.record
-    current = record.current_version if record else None
-    fates = [output, *([evidence] if evidence else [])]
-    undecided = any(fate.planned.verb is Verb.MAYBE for fate in fates)
-    certain = any(fate.planned.verb in (Verb.MAKE, Verb.FIND) for fate in fates)
-    waits = waiting_for(tuple(fate.planned.part.recipe for fate in fates))
-    inputs = {str(each.address): input_mark(each.outputs) for each in node.inputs.values() if each.outputs}
+def _out_of_reach(planning: Planning, node: Node, fates: tuple[Fate, ...]) -> Place | None:
+    """Return a place that cannot be asked and that the work, if there is any, would need."""
+    for fate in fates:
+        if fate.planned.verb in (Verb.MAKE, Verb.MAYBE):
+            for place in map(place_of_step, fate.planned.part.steps):
+                if place in planning.unreachable:
+                    planning.unreachable[place][1].append(node.address)
+                    return place
+    return None
+
+
+def _unchanged(node: Node, fates: tuple[Fate, ...]) -> Change:
+    """Return the change that does nothing, with what is known of the artifact."""
     return Change(
         node.address,
         node.declared.kind.document,
         node.declared.kind.lifecycle.value,
-        Action.UPDATE,
+        Action.NOOP,
         parts=tuple(fate.planned for fate in fates),
-        if_changed=tuple(each for each in waits if each != node.address) if undecided and not certain else (),
-        gate=desire.gate,
-        refusals=refusals,
-        place=desire.place,
-        series=desire.series,
-        pinned=desire.pinned,
-        version=output.version,
-        work=tuple(fate.planned.part.work for fate in fates if fate.planned.verb in (Verb.MAKE, Verb.MAYBE)),
-        estimate=current.seconds if current and output.planned.verb in (Verb.MAKE, Verb.MAYBE) else None,
-        summary=desire.summary,
-        before=record,
+        gate=node.desire.gate,
+        place=node.desire.place,
+        series=node.desire.series,
+        pinned=node.desire.pinned,
+        version=fates[0].version,
+        summary=node.desire.summary,
+        before=node.record,
         spec=node.declared.spec_json,
-        waits_for=tuple(dict.fromkeys(each.address for each in node.inputs.values())),
-        inputs=Frozen({key: value for key, value in inputs.items() if value is not None}),
-        **reasons_of(planning, node, lost=output.lost),
+        waits_for=followed(node.inputs),
     )
 
 
-def _of_kept(node: Node, change: Change, refusals: tuple[Refusal, ...]) -> Change:
+def _of_kept(node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...]) -> Change:
     """Nothing to make: at most the description, or the verdict of a gate that was moved, is recorded."""
     record = node.record
     if record is None:
         raise AssertionError(f"{node.address}: kept without a record")
     below = tuple(str(each) for each in refusals)
-    change = replace(change, below_accept=below)
-    if below != record.below_accept or record.spec != node.declared.spec_json:
-        return replace(change, action=Action.UPDATE)
-    note = f"below accept: {'; '.join(below)}" if below else ""
-    return replace(change, action=Action.NOOP, note=note)
+    fields = fields_of(node)
+    action = Action.UPDATE if fields or below != record.below_accept else Action.NOOP
+    note = f"below accept: {'; '.join(below)}" if below and action is Action.NOOP else ""
+    change = _unchanged(node, fates)
+    return replace(change, action=action, fields=fields, refusals=refusals, below_accept=below, note=note)
+
+
+def _change(planning: Planning, node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...]) -> Change:
+    verbs = [fate.planned.verb for fate in fates]
+    certain = Verb.MAKE in verbs or Verb.FIND in verbs
+    waits = () if certain else waiting_for(tuple(fate.planned.part.recipe for fate in fates))
+    if_changed = tuple(each for each in waits if each != node.address)
+    current = node.record.current_version if node.record else None
+    return replace(
+        _unchanged(node, fates),
+        action=Action.UPDATE,
+        if_changed=if_changed,
+        refusals=refusals,
+        work=tuple(fate.planned.part.work for fate in fates if fate.planned.verb in (Verb.MAKE, Verb.MAYBE)),
+        estimate=current.seconds if current and verbs[0] in (Verb.MAKE, Verb.MAYBE) else None,
+        inputs=_marks(node),
+        fields=fields_of(node),
+        reasons=reasons_of(
+            planning,
+            node,
+            tuple(fate.planned for fate in fates),
+            lost=next((fate.lost for fate in fates if fate.lost), ""),
+            said=if_changed,
+        ),
+    )
+
+
+def _marks(node: Node) -> Frozen:
+    """Return what is noted of the inputs, for people; of a pinned one under `ADDRESS@VERSION`."""
+    marks = {}
+    for each in node.inputs.values():
+        name = str(each.address) if each.version is None else f"{each.address}@{each.version}"
+        mark = input_mark(each.outputs)
+        if mark is not None:
+            marks[name] = mark
+    return Frozen(marks)
 
 
 def _already_refused(output: Fate, evidence: Fate | None) -> bool:
@@ -293,20 +332,23 @@ def _refused_again(node: Node, output: Fate, refusals: tuple[Refusal, ...]) -> S
     """Published and refused before, and the gate still refuses: not made again, and not an action."""
     stays = f"; {node.record.current} stays current" if node.record and node.record.current else ""
     note = f"{output.version} is refused: {'; '.join(map(str, refusals))}{stays}"
-    outputs = recorded_outputs(node.record)
-    blocked = None if outputs else f"{node.address} has no version that its gate accepts"
+    fields = fields_of(node)
     change = noop(node.declared, node.record, note)
-    if node.record is not None and node.record.spec != node.declared.spec_json:
-        change = replace(change, action=Action.UPDATE, fields=fields_of(node))
-    return Settled(change, outputs, blocked=blocked)
+    if fields:
+        change = replace(change, action=Action.UPDATE, fields=fields)
+    return Settled(change, *_of_refused(node))
 
 
-def _found(node: Node, change: Change, output: Fate, evidence: Fate | None, refusals: tuple[Refusal, ...]) -> Settled:
-    change = replace(change, action=Action.REUSE)
-    if refusals:
-        outputs = recorded_outputs(node.record)
-        blocked = None if outputs else f"{node.address} has no version that its gate accepts"
-        return Settled(change, outputs, blocked=blocked)
+def _found(node: Node, change: Change, output: Fate, evidence: Fate | None) -> Settled:
+    if change.refusals:
+        return Settled(change, *_of_refused(node))
     if evidence is not None and evidence.figures is None and node.desire.gate is not None:
-        return Settled(change, Frozen({"place": node.desire.place}), pending=True)  # whether it is promoted is known once it has been evaluated
+        # Whether it becomes current is known once it has been evaluated.
+        return Settled(change, Frozen({"place": node.desire.place}), pending=True)
     return Settled(change, output.outputs)
+
+
+def _of_refused(node: Node) -> tuple[Frozen, bool, str | None]:
+    """Return the outputs, pending and blocked of an artifact whose newest version is refused."""
+    outputs = recorded_outputs(node.record)
+    return outputs, False, None if outputs else f"{node.address} has no version that its gate accepts"

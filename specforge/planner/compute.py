@@ -110,7 +110,7 @@ def _settle(planning: Planning, address: Address) -> Settled:
         return Settled(noop(declared, record, note), kept(record), blocked=None if kept(record) else blocked)
     subject = _subject(planning, declared, inputs)
     readings = declared.kind.readings(subject)
-    facts = {name: planning.ask(reading) for name, reading in readings.items() if not holes_in(reading)}
+    facts = {name: planning.ask(reading) for name, reading in readings.items()}
     known_facts = {name: seen for name, seen in facts.items() if seen is not None}
     if len(known_facts) < len(readings) or None in looks.values() or not complete:
         return _unsettled(planning, declared, subject)
@@ -164,10 +164,8 @@ def _subject(
 
 def _runs_in_flight(planning: Planning) -> tuple[RunInFlight, ...]:
     runs = []
-    for address, record in planning.state.resources.items():
-        intent = record.intent
-        if intent is None:
-            continue
+    intents = {each.address: each.intent for each in planning.state.resources.values() if each.intent is not None}
+    for address, intent in sorted(intents.items(), key=lambda item: item[0]):
         seen = [planning.ask(LookAtJob(place, key)) for place, key in intent.jobs]
         answers = [each for each in seen if each is not None]
         if any(each.presence is Presence.UNREACHABLE for each in answers):
@@ -190,7 +188,6 @@ def _still_wanted(planning: Planning, address: Address, identity: str) -> bool:
 
 
 def _makes(planning: Planning, planned: PlannedPart, identity: str) -> bool:
-
     if planned.identity is not None:
         return planned.verb is Verb.MAKE and planned.identity == identity
     # The evidence of an output not yet made has an identity that nobody knows: its run is kept until then.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from specforge.core.digest import identity_of
 from specforge.core.queries import LookAtPlace, Presence
 from specforge.core.values import holes_in
+from specforge.planner.outputs import followed
 from specforge.planner.plan import Action, Change, Drift, PlannedPart, Reason, Verb
 from specforge.planner.planning import Node, Planning, Settled, kept, noop
 from specforge.planner.reasons import fields_of, output_reasons
@@ -22,7 +23,7 @@ def settle_definition(planning: Planning, node: Node) -> Settled:  # noqa: ARG00
         before=record,
         spec=node.declared.spec_json,
         outputs=outputs,
-        waits_for=tuple(dict.fromkeys(each.address for each in node.inputs.values())),
+        waits_for=followed(node.inputs),
     )
     pending = bool(holes_in(outputs))
     if record is None:

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from specforge.core.digest import canonical_json
+from specforge.core.values import holes_in
 from specforge.planner.plan import FieldChange
 from specforge.schemas.base import Change, field_rules
 from specforge.schemas.kind import Kind
@@ -50,7 +52,12 @@ def _differences(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[tup
 
 
 def recipe_differences(before: str, after: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the top-level keys at which a recorded recipe (canonical JSON) and a new one differ, sorted."""
+    """Return the top-level keys at which a recorded recipe (canonical JSON) and a new one differ, sorted.
+
+    What has a hole is not known to differ.
+    """
     old = json.loads(before)
-    new = json.loads(json.dumps(after, default=str))
-    return tuple(sorted(key for key in old.keys() | new.keys() if old.get(key, _MISSING) != new.get(key, _MISSING)))
+    known = {key: value for key, value in after.items() if not holes_in(value)}
+    new = json.loads(canonical_json(known))
+    keys = (old.keys() | new.keys()) - (after.keys() - known.keys())
+    return tuple(sorted(key for key in keys if old.get(key, _MISSING) != new.get(key, _MISSING)))

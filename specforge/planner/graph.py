@@ -22,11 +22,17 @@ class Edge:
     path: str
     version: str | None = None
 
+    @property
+    def field(self) -> tuple[str | int, ...]:
+        """The field's path as diagnostics have it: names and indices."""
+        return tuple(int(part) if part.isdigit() else part for part in self.path.split("."))
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:
     """`order`: every declared address after all that it refers to; first by depth, then by name, so that the order is
-    the same for the same project. `edges`: of each declared address, in the order of its fields. `levels`: the length of the longest chain.
+    the same for the same project. `edges`: of each declared address, in the order of its fields. `levels`: the length
+    of the longest chain.
     """
 
     order: tuple[Address, ...]
@@ -79,10 +85,10 @@ def _cycle(members: list[Address], edges: Mapping[Address, tuple[Edge, ...]]) ->
     ring = [*ring[start:-1], *ring[:start], ring[start]]
     first = next(edge for edge in edges[ring[0]] if edge.target == ring[1])
     return Diagnostic(
-        "SF120",
+        "SF220",
         "Cycle of references",
         "these wait for each other: " + " → ".join(map(str, ring)),
         hint="take one of the references out, or pin it to a published version with `@VERSION`",
         address=ring[0],
-        path=tuple(int(part) if part.isdigit() else part for part in first.path.split(".")),
+        path=first.field,
     )

@@ -11,7 +11,7 @@ from specforge.core.digest import digest_of
 from specforge.core.queries import Seen
 from specforge.core.state import Resource, State, Version
 from specforge.core.values import EMPTY, Frozen, Hole, OutputRef, Place, holes_in, map_holes
-from specforge.schemas.kind import Lifecycle
+from specforge.schemas.kind import Input, Lifecycle
 
 
 def artifact_outputs(
@@ -76,6 +76,11 @@ def fill_from(value: Any, outputs: Mapping[Address, Mapping[str, Any]]) -> Any:
 def waiting_for(value: Any) -> tuple[Address, ...]:
     """Return the addresses whose outputs the holes of `value` stand for."""
     return tuple(dict.fromkeys(hole.address for hole in holes_in(value) if isinstance(hole, OutputRef)))
+
+
+def followed(inputs: Mapping[str, Input]) -> tuple[Address, ...]:
+    """Return the resources that must be done before; a pinned version is there already, it orders nothing."""
+    return tuple(dict.fromkeys(each.address for each in inputs.values() if each.version is None))
 
 
 def input_mark(outputs: Mapping[str, Any]) -> str | None:

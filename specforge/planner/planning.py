@@ -75,9 +75,17 @@ class Planning:
             self.wanted[query] = None
         return seen
 
-    def refuse(self, address: Address, code: str, summary: str, detail: str, hint: str | None = None) -> None:
+    def refuse(
+        self,
+        address: Address,
+        code: str,
+        summary: str,
+        detail: str,
+        hint: str | None = None,
+        path: tuple[str | int, ...] = (),
+    ) -> None:
         """Note an error that stops the plan."""
-        self.diagnostics.append(Diagnostic(code, summary, detail, hint=hint, address=address))
+        self.diagnostics.append(Diagnostic(code, summary, detail, hint=hint, address=address, path=path))
 
     def cannot_reach(self, place: Place, seen: Seen, address: Address) -> None:
         """Note that nothing is decided about the address because its place cannot be asked."""
@@ -127,6 +135,7 @@ class Planning:
                 "Unknown version",
                 f"`{edge.path}` asks for {edge.target}@{edge.version}, never published (known: {known_names})",
                 hint="pin a published version, or leave `@VERSION` out to follow the current one",
+                path=edge.field,
             )
             return Settled(None, blocked=f"there is no {edge.target}@{edge.version}")
         return Settled(None, found_outputs(store, seen, str(seen.facts.get("identity")), edge.version))
@@ -139,6 +148,7 @@ class Planning:
                 f"`{edge.path}` uses {edge.target}@{edge.version}, kept from an earlier declaration",
                 severity=Severity.WARNING,
                 address=edge.source,
+                path=edge.field,
             )
         )
 

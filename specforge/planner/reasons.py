@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from specforge.core.address import Address
 from specforge.core.queries import Seen
-from specforge.core.values import EMPTY
+from specforge.core.state import Version
+from specforge.core.values import EMPTY, holes_in
 from specforge.planner.diff import field_changes, recipe_differences
-from specforge.planner.plan import Action, FieldChange, Reason
+from specforge.planner.plan import Action, FieldChange, PlannedPart, Reason, Verb
 from specforge.planner.planning import UNSETTLED, Node, Planning
 from specforge.schemas.kind import Input, Lifecycle
 
@@ -20,25 +21,31 @@ def fields_of(node: Node) -> tuple[FieldChange, ...]:
     return () if node.record is None else field_changes(node.declared.kind, node.record.spec, node.declared.spec_json)
 
 
-def reasons_of(planning: Planning, node: Node, *, lost: bool = False) -> dict[str, Any]:
-    """Return the `fields` and `reasons` of a node's change."""
+def reasons_of(
+    planning: Planning, node: Node, parts: tuple[PlannedPart, ...], *, lost: str = "", said: tuple[Address, ...] = ()
+) -> tuple[Reason, ...]:
+    """Return why a recorded artifact is not what is wished, beside the fields that the user changed.
+
+    `lost`: what is gone from the store. `said`: inputs of which the plan says already that all depends on them.
+    """
     if node.record is None:
-        return {"fields": (), "reasons": ()}
-    fields = fields_of(node)
+        return ()
     reasons: list[Reason] = []
     if node.address in planning.options.replace:
         reasons.append(Reason("asked for by --replace"))
     if lost:
-        reasons.append(Reason("its data are gone from the store"))
+        reasons.append(Reason(lost))
     if node.record.place is not None and node.desire.place not in (None, node.record.place):
         reasons.append(Reason(f"moved from {node.record.place} to {node.desire.place}"))
     for name, seen in node.facts.items():
         reasons.extend(_scan_reason(name, seen))
     for each in node.inputs.values():
-        reasons.extend(_input_reason(planning, node, each))
-    if not reasons and not fields:
-        reasons.extend(_recipe_reasons(node))
-    return {"fields": fields, "reasons": tuple(dict.fromkeys(reasons))}
+        if each.address not in said:
+            reasons.extend(_input_reason(planning, node, each))
+    current = node.record.current_version
+    if current is not None and not reasons and not said and not fields_of(node):
+        reasons.extend(_recipe_reasons(current, parts))
+    return tuple(dict.fromkeys(reasons))
 
 
 def _scan_reason(name: str, seen: Seen) -> Iterator[Reason]:
@@ -73,13 +80,17 @@ def _version_words(before: object, after: str | None, maybe: bool) -> str:
     return f"{before} → {after}" if before and before != after else f"new output {after or ''}".rstrip()
 
 
-def _recipe_reasons(node: Node) -> Iterator[Reason]:
-    """Nothing the user wrote explains it: name the parts of the recipe (a new lock, a new revision of a kind)."""
-    current = node.record.current_version if node.record else None
-    if current is None or not node.desire.parts:
-        return
-    for key in recipe_differences(current.recipe, node.desire.parts[0].recipe):
-        yield Reason(f"{key} changed")
+def _recipe_reasons(current: Version, parts: tuple[PlannedPart, ...]) -> Iterator[Reason]:
+    """Nothing the user wrote explains it: name what differs in the recipes, or the new revision of a kind."""
+    for planned in parts:
+        part = planned.part
+        recorded = current.recipe if planned is parts[0] else current.evidence and current.evidence.recipe
+        if planned.verb in (Verb.KEEP, Verb.MAYBE) or planned.replaces is not None or not recorded:
+            continue
+        differences = recipe_differences(recorded, part.recipe)
+        yield from (Reason(f"{key} changed") for key in differences)
+        if not differences and not holes_in(part.recipe):
+            yield Reason(f"this release makes it in another way ({part.prefix} revision {part.revision})")
 
 
 def output_reasons(node: Node) -> tuple[Reason, ...]:

@@ -27,15 +27,17 @@ def removals(planning: Planning, addresses: Iterable[Address]) -> tuple[Change, 
 def _last_first(recorded: Mapping[Address, Resource]) -> list[Address]:
     """Order by the recorded dependencies, for the YAML may be gone: dependants before what they were made from."""
     depth: dict[Address, int] = {}
-
-    def depth_of(address: Address, below: tuple[Address, ...]) -> int:
-        if address not in depth:
-            inputs = [each for each in recorded[address].waits_for if each in recorded and each not in below]
-            depth[address] = 1 + max((depth_of(each, (*below, address)) for each in inputs), default=0)
-        return depth[address]
-
-    for address in recorded:
-        depth_of(address, ())
+    for start in recorded:
+        path = {start: None}  # a stack, not recursion: chains may be thousands long
+        while path:
+            address = next(reversed(path))
+            inputs = [each for each in recorded[address].waits_for if each in recorded]
+            missing = next((each for each in inputs if each not in depth and each not in path), None)
+            if missing is None:
+                depth[address] = 1 + max((depth[each] for each in inputs if each in depth), default=0)
+                del path[address]
+            else:
+                path[missing] = None
     return sorted(recorded, key=lambda address: (-depth[address], address))
 
 
