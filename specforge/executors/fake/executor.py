@@ -38,6 +38,7 @@ from specforge.executors.fake import publishing
 from specforge.executors.fake.faults import failed, unreachable_error
 from specforge.executors.fake.files import below, digest_of, entries_of, place_below, remove_below, scan_facts
 from specforge.executors.fake.jobs import Job, JobCall, shown
+from specforge.executors.fake.places import FAKE_POOL, FAKE_STORE
 from specforge.executors.fake.world import FakeWorld, job_error, run_folder
 from specforge.formats.tree import Entry
 
@@ -242,5 +243,11 @@ def world_at(root: Path) -> FakeWorld:
 
 
 def in_this_process(surroundings: Surroundings) -> FakeExecutor:
-    """Return the executor of the drivers `fake-store` and `fake-pool`: of the world that belongs to the project."""
-    return FakeExecutor(world_at(surroundings.root))
+    """Return the executor of the drivers `fake-store` and `fake-pool`: of the world that belongs to the project.
+
+    Trees at places of other drivers are read there.
+    """
+    world = world_at(surroundings.root)
+    fake = (FAKE_STORE.driver, FAKE_POOL.driver)
+    world.outside = lambda place: None if place.driver in fake else surroundings.reader(place)
+    return FakeExecutor(world)

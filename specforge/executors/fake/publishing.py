@@ -9,7 +9,7 @@ from specforge.core.steps import EnsurePlace, Publish, Release, Unpublish
 from specforge.core.values import EMPTY, Frozen, Key, frozen
 from specforge.executors.fake.faults import failed
 from specforge.executors.fake.files import digest_of
-from specforge.executors.fake.stores import Build, FakeStoreData, series_key
+from specforge.executors.fake.stores import Build, FakeStoreData, Reference, series_key
 from specforge.executors.fake.world import FakeWorld
 
 _SHOWN = 20
@@ -20,14 +20,16 @@ def publish(world: FakeWorld, step: Publish, key: Key) -> Frozen:
     if str(step.store) not in world.made_places:
         raise failed(f"there is no store at {step.store}", hint="apply the Store first")
     store, identity = world.store(step.store), str(step.identity)
+    _refuse_taken(step, store, (identity, None))
     build = store.current(identity)
     if build is None or build.number == step.replaces:
         build = _write(world, step, store, identity)
     version = _claim(world, step, store, identity, build)
-    holders = store.references.setdefault((identity, build.number), {})
-    if str(key.address) not in holders.get(key.lineage, ()):
+    holder = store.references.setdefault((identity, build.number), {}).setdefault(key.lineage, Reference())
+    if str(key.address) not in holder.addresses:
         with world.effect("publish reference", step.store):
-            holders.setdefault(key.lineage, set()).add(str(key.address))
+            holder.addresses.add(str(key.address))
+            holder.project = step.series.project if step.series else holder.project
     outputs = {
         "identity": identity,
         "build": build.number,
@@ -62,14 +64,14 @@ def _claim(world: FakeWorld, step: Publish, store: FakeStoreData, identity: str,
     series = step.series
     if series is None:
         return None
-    name = step.version or store.version_of(series, identity, build.number)
-    taken = store.claims.get(series_key(series), {}).get(name or "")
-    if taken is not None and taken != (identity, build.number):
-        raise failed(f"version `{name}` of `{series.name}` is taken by {taken[0][:12]}", hint="give another version")
-    if name is None or taken is None:
+    mine = (identity, build.number)
+    _refuse_taken(step, store, mine)
+    name = _name(step, store, mine)
+    if name is None:
         with world.effect("publish claim", step.store):
-            name = step.version or store.next_version(series)
-            store.claim(series, name, identity, build.number)
+            # Somebody else may have claimed meanwhile.
+            name = _name(step, store, mine) or step.version or store.next_version(series)
+            store.claim(series, name, *mine)
     if step.exports and (series_key(series), name) not in store.exports:
         with world.effect("publish exports", step.store):
             files = store.files(build.digest) or {}
@@ -80,13 +82,32 @@ def _claim(world: FakeWorld, step: Publish, store: FakeStoreData, identity: str,
     return name
 
 
+def _name(step: Publish, store: FakeStoreData, mine: tuple[str, int]) -> str | None:
+    """Return the name that the build has, or None if one has to be claimed."""
+    assert step.series is not None
+    if step.version is None:
+        return store.version_of(step.series, *mine)
+    taken = store.claims.get(series_key(step.series), {}).get(step.version)
+    return step.version if taken == mine else None
+
+
+def _refuse_taken(step: Publish, store: FakeStoreData, mine: tuple[str, int | None]) -> None:
+    """Raise ExecutionError if the name that is asked for was given to something else."""
+    if step.series is None or step.version is None:
+        return
+    taken = store.claims.get(series_key(step.series), {}).get(step.version)
+    if taken is not None and (taken[0] != mine[0] or mine[1] not in (None, taken[1])):
+        raise failed(f"`{step.version}` was published as {taken[0][:12]}", hint="give another version")
+
+
 def release(world: FakeWorld, step: Release, key: Key) -> Frozen:
     """Take this resource's reference away; with its last one the lineage's goes."""
     holders = world.store(step.store).references.get((step.identity, step.build), {})
-    if str(key.address) in holders.get(key.lineage, ()):
+    mine = holders.get(key.lineage)
+    if mine is not None and str(key.address) in mine.addresses:
         with world.effect("release", step.store):
-            holders[key.lineage].discard(str(key.address))
-            if not holders[key.lineage]:
+            mine.addresses.discard(str(key.address))
+            if not mine.addresses:
                 del holders[key.lineage]
     return EMPTY
 
@@ -95,14 +116,17 @@ def unpublish(world: FakeWorld, step: Unpublish, key: Key) -> Frozen:
     """Take a build's data away; what another resource of this lineage needs is `kept`, another lineage's refuses."""
     store = world.store(step.store)
     build = store.builds.get(step.identity, {}).get(step.build)
-    holders = store.references.get((step.identity, step.build), {})
-    others = sorted(
-        f"{' '.join(sorted(who))} ({lineage})" for lineage, who in holders.items() if lineage != key.lineage
-    )
+    every = store.references.get((step.identity, step.build), {})
+    holders = {lineage: who for lineage, who in sorted(every.items()) if who.addresses}
+    others = [
+        f"{', '.join(sorted(who.addresses))} of project `{who.project}` (state {lineage})"
+        for lineage, who in holders.items()
+        if lineage != key.lineage
+    ]
     if others:
-        raise failed(f"build {step.build} of {step.identity[:12]} is still used by {', '.join(others)}", refusal=True)
+        raise failed(f"build {step.build} of {step.identity[:12]} is still used by {'; '.join(others)}", refusal=True)
     if key.lineage in holders:
-        return Frozen(kept=tuple(sorted(holders[key.lineage])))
+        return Frozen(kept=tuple(sorted(holders[key.lineage].addresses)))
     if build is not None and not build.gone:
         with world.effect("unpublish", step.store):
             store.drop(step.identity, step.build)

@@ -32,6 +32,14 @@ class Build:
 
 
 @dataclass
+class Reference:
+    """Which resources of a lineage need a build, and of which project they are."""
+
+    project: str = ""
+    addresses: set[str] = field(default_factory=set)
+
+
+@dataclass
 class FakeStoreData:
     """The content of one store. Tests may read all of it, and change `objects` to damage it."""
 
@@ -39,7 +47,7 @@ class FakeStoreData:
     listings: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
     builds: dict[str, dict[int, Build]] = field(default_factory=dict)
     claims: dict[SeriesKey, dict[str, tuple[str, int]]] = field(default_factory=dict)
-    references: dict[tuple[str, int], dict[str, set[str]]] = field(default_factory=dict)
+    references: dict[tuple[str, int], dict[str, Reference]] = field(default_factory=dict)
     exports: dict[tuple[SeriesKey, str], Files] = field(default_factory=dict)
     first: dict[tuple[str, int], Build] = field(default_factory=dict)
     first_claims: dict[tuple[SeriesKey, str], tuple[str, int]] = field(default_factory=dict)
@@ -117,8 +125,12 @@ class FakeStoreData:
             build
             for identity, builds in self.builds.items()
             for build in builds.values()
-            if not build.gone and (not build.lost or self.references.get((identity, build.number)))
+            if not build.gone and (not build.lost or self.needed(identity, build.number))
         ]
+
+    def needed(self, identity: str, number: int) -> bool:
+        """Return whether any lineage refers to the build."""
+        return any(each.addresses for each in self.references.get((identity, number), {}).values())
 
     def lose(self, identity: str) -> None:
         """Let the objects of an identity's current build vanish; the store does not know it yet."""

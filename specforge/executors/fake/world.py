@@ -10,11 +10,12 @@ from contextlib import contextmanager
 
 from specforge.core.errors import Cancelled, ExecutionError
 from specforge.core.values import PROJECT, Frozen, Key, Place, Select, Tree, frozen
-from specforge.executors.base import CancelToken
+from specforge.executors.base import CancelToken, TreeReader
 from specforge.executors.fake.faults import Fault, Point, SimulatedCrash, failed, unreachable_error
 from specforge.executors.fake.files import Files, below, digest_of, place_below
 from specforge.executors.fake.jobs import Job, JobCall, JobState, Program, collect, echo
 from specforge.executors.fake.stores import FakeStoreData
+from specforge.formats.tree import Entry
 
 _POLL = 0.01
 
@@ -23,8 +24,9 @@ class FakeWorld:
     """Everything that executors would reach, in memory. Safe to use from several threads.
 
     Tests set: `project` (the files of the user's folder), `program` (what jobs do), `long` (step names whose jobs run
-    until `finish`), `faults`, `unreachable`. `faults` {n: fault} strikes at the nth point passed, counted from 0, and
-    {(when, effect): fault} at the next point of that name; each strikes once. `points` are the points passed so far.
+    until `finish`), `unreachable` (places, as texts), `outside` (gives who reads trees at places that are not of this
+    world), `faults`: {n: fault} strikes at the nth point passed, counted from 0, and {(when, effect): fault} at the
+    next point of that name; each strikes once. `points` are the points passed so far.
     """
 
     def __init__(self) -> None:
@@ -39,6 +41,7 @@ class FakeWorld:
         self.starts: Counter[str] = Counter()
         self.program: Program = echo
         self.long: set[str] = set()
+        self.outside: Callable[[Place], TreeReader | None] = lambda _: None
         self.scanned: dict[str, Select] = {}
         self.unreachable: set[str] = set()
         self.faults: dict[int | tuple[str, str], Fault] = {}
@@ -89,6 +92,9 @@ class FakeWorld:
 
     def files(self, tree: Tree) -> Files:
         """Return the files of a tree; raises ExecutionError if it is not there, or is not what its digest says."""
+        outside = self.outside(tree.place)
+        if outside is not None:
+            return {each.path: _read(outside, tree, each) for each in outside.entries(tree)}
         with self.lock:
             if str(tree.place) in self.unreachable:
                 raise unreachable_error(tree.place)
@@ -262,6 +268,11 @@ class FakeWorld:
             found += [f"{place}: {each}" for each in store.problems()]
         if found:
             raise AssertionError("; ".join(found))
+
+
+def _read(reader: TreeReader, tree: Tree, entry: Entry) -> bytes:
+    with reader.open(tree, entry) as stream:
+        return stream.read()
 
 
 def run_folder(key: Key) -> str:
