@@ -66,7 +66,10 @@ def _version(*, value: bool) -> None:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=lambda value: _version(value=value), is_eager=True, help="Say which.")
+        bool,
+        typer.Option(
+            "--version", callback=lambda value: _version(value=value), is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Hold the options of `spec` itself."""
@@ -74,7 +77,7 @@ def common(
 
 @app.command()
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder; made if it is not there.")] = Path(),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; made if it is not there.")] = Path(),
     no_lock: Annotated[bool, typer.Option("--no-lock", help="Do not look up software for specforge.lock.")] = False,
 ) -> int:
     """Write a small commented project to start from."""
@@ -129,7 +132,7 @@ def plan(
 @app.command()
 def apply(
     plan_file: Annotated[
-        Path | None, typer.Argument(metavar="[PLANFILE]", help="A plan saved by `spec plan -o`.")
+        Path | None, typer.Argument(metavar="PLANFILE", help="A plan saved by `spec plan -o`.")
     ] = None,
     yes: Yes = False,
     parallelism: Parallelism = 8,
@@ -181,7 +184,7 @@ def lock(
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Look for newer software; without it only missing entries are made.")
     ] = False,
-    engine: Annotated[str | None, typer.Argument(metavar="[ENGINE]", help="Only this engine.")] = None,
+    engine: Annotated[str | None, typer.Argument(metavar="ENGINE", help="Only this engine.")] = None,
     project: Directory = None,
     json: AsJson = False,
 ) -> int:
@@ -272,7 +275,7 @@ def state_show(
 
 @state_app.command("history")
 def state_history(
-    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="Only of this resource.")] = None,
+    address: Annotated[str | None, typer.Argument(metavar="ADDRESS", help="Only of this resource.")] = None,
     project: Directory = None,
     env: Environment = None,
     var: Variables = None,

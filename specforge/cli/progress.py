@@ -67,7 +67,6 @@ def progress(
     lock = threading.Lock()
     board = Board(estimates)
     with _shown(output, board) as show:
-
         gone = False
 
         def sink(event: Event) -> None:

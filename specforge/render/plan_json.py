@@ -1,4 +1,4 @@
-"""A plan as JSON: a stable form for programs. Every field is described in docs/reference/plan-json.md."""
+"""A plan as JSON: a stable form for programs. Every field is described in docs/plan-json.md."""
 
 from __future__ import annotations
 

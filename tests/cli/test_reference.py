@@ -1,0 +1,50 @@
+"""The generated reference is up to date and complete."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def generate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the generator as a process of its own, as `make docs` does."""
+    command = [sys.executable, "-m", "specforge.cli.reference", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_up_to_date() -> None:
+    """docs/reference is what the source gives; `make docs` writes it."""
+    done = generate("--check", str(REFERENCE))
+    assert done.returncode == 0, done.stderr
+
+
+def test_check_finds_an_old_page(tmp_path: Path) -> None:
+    """A page that was edited by hand, is missing, or is left over is named."""
+    assert generate(str(tmp_path)).returncode == 0
+    assert generate("--check", str(tmp_path)).returncode == 0
+    (tmp_path / "cli.md").write_text("old", encoding="utf-8")
+    (tmp_path / "gone.md").write_text("old", encoding="utf-8")
+    done = generate("--check", str(tmp_path))
+    assert done.returncode == 1
+    assert "cli.md" in done.stderr
+    assert "gone.md" in done.stderr
+
+
+def test_pages_name_every_kind_and_field(tmp_path: Path) -> None:
+    """Every kind has a page with nested fields, defaults and an example."""
+    generate(str(tmp_path))
+    page = (tmp_path / "training.md").read_text(encoding="utf-8")
+    assert "`evaluate.accept.NAME.min`" in page
+    assert "name of a dataset, `NAME` or `NAME@VERSION`" in page
+    assert "```yaml\nkind: TrainingJob" in page
+    assert {"dataset.md", "algorithm.md", "store.md", "pool.md", "project.md"} <= {
+        each.name for each in tmp_path.iterdir()
+    }
+
+
+def test_usage() -> None:
+    """Without a folder the usage is said."""
+    assert generate().returncode == 1
