@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from specforge.core import codec
 from specforge.core.address import Address
 from specforge.core.state import (
     FORMAT,
@@ -55,7 +56,7 @@ def encode_resource(resource: Resource) -> str:
         record["waits_for"] = [str(each) for each in resource.waits_for]
     optional = {
         "identity": resource.identity,
-        "outputs": resource.outputs,
+        "outputs": codec.encode(resource.outputs),
         "current": resource.current,
         "below_accept": resource.below_accept,
         "updated": resource.updated,
@@ -187,7 +188,7 @@ def _resource(record: Record, texts: list[str], addresses: _Addresses, places: _
         _text(record["spec"], texts),
         None if place is None else places[_text(place, texts)],
         get("identity"),
-        _frozen(get("outputs")),
+        _outputs(get("outputs")),
         get("current"),
         tuple([_version(each, texts) for each in get("versions", ())]),
         None if intent is None else _intent(intent, texts, places),
@@ -195,6 +196,14 @@ def _resource(record: Record, texts: list[str], addresses: _Addresses, places: _
         tuple(get("below_accept", ())),
         get("updated", 0.0),
     )
+
+
+def _outputs(value: Any) -> Frozen:
+    """The same as `_frozen`, but outputs may hold places and trees, which carry the name of their class."""
+    if not value or not any(type(item) is dict for item in value.values()):
+        return _frozen(value)  # type: ignore[no-any-return]
+    outputs: Frozen = codec.decode(value)
+    return outputs
 
 
 def _version(record: Record, texts: list[str]) -> Version:
