@@ -163,10 +163,10 @@ def _look_at_job(run: RunFolder) -> Seen:
         return Seen(Presence.PRESENT, facts=Frozen({**facts, "exit": None, "reason": ""}), since=command.get("began"))
     ended = status or run.status()  # it may have ended between the two looks
     if ended is None:
-        command = run.command()
-        if command is None:
+        started = run.command()
+        if started is None:
             return Seen(Presence.ABSENT)
-        ended = {"started": command.get("began"), "exit": None, "reason": "the job was lost"}
+        ended = {"started": started.get("began"), "exit": None, "reason": "the job was lost"}
     facts = {"state": "ended", "started": ended["started"], "exit": ended["exit"], "reason": ended["reason"]}
     return Seen(Presence.PRESENT, facts=Frozen(facts), since=ended["started"])
 

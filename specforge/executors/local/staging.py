@@ -52,7 +52,7 @@ def _show(target: Path, wanted: JobInput, surroundings: Surroundings, context: S
             return
     fetch = Fetch(reader, wanted.tree, context, f"input `{wanted.name}`")
     entries = fetch.entries()
-    if wanted.usages is None:
+    if wanted.usages is None or not usages.has_manifest(entries):
         fetch.into(target, entries, read_only=True)
         protect(target)
         return

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from specforge.formats import manifest
 from specforge.formats.tree import Entry
 
+SUFFIX = ".manifest"
 UNUSED = "TRAIN"
 """The usage of a sample that has none."""
 
@@ -21,9 +22,14 @@ class Chosen:
     manifest: bytes
 
 
+def has_manifest(entries: Sequence[Entry]) -> bool:
+    """Return whether the tree says what its samples are for."""
+    return any(each.path.endswith(SUFFIX) for each in entries)
+
+
 def choose(entries: Sequence[Entry], read: Callable[[Entry], bytes], wanted: Collection[str]) -> Chosen | str:
     """Return what to show of a tree with one manifest; a text says why that cannot be told."""
-    manifests = [each for each in entries if each.path.endswith(".manifest")]
+    manifests = [each for each in entries if each.path.endswith(SUFFIX)]
     if len(manifests) != 1:
         return f"`usages` needs a tree with one manifest; this one has {len(manifests)}"
     try:
