@@ -61,7 +61,7 @@ class World:
 
     def published(self, kind: str, name: str, tree: str, digest: str, version: str | None = None) -> Input:
         """Return what others see of a published artifact."""
-        outputs = {"version": "V1", "identity": "9" * 64, "digest": digest, f"tree.{tree}": digest}
+        outputs = {"version": "V1", "identity": "9" * 64, "digest": digest, f"tree.{tree}": digest, "place": STORE}
         return Input(Address(kind, name), None, Frozen(outputs), version)
 
     def training(self, **fields: Any) -> Subject:
