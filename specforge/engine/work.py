@@ -84,6 +84,8 @@ def _must_make(change: Change) -> bool:
 def _publish(session: Session, change: Change, resource: Resource) -> Outcome:
     planned, *others = change.parts
     current = resource.current_version if resource.place == change.place else None
+    if resource.place is None:
+        resource = replace(resource, place=change.place)  # also on a record that holds an intent only
     resource = _without_stale_run(session, change, resource)
     inputs = _inputs(session, change)
     unchanged = None if current is None or _renamed(change, current) else current.identity
