@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from specforge.core.digest import canonical_json
 from specforge.core.values import holes_in
 from specforge.planner.plan import FieldChange
 from specforge.schemas.base import Change, field_rules
@@ -47,17 +46,17 @@ def _differences(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[tup
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in [*before, *(key for key in after if key not in before)]:
             yield from _differences(before.get(key, _MISSING), after.get(key, _MISSING), (*path, str(key)))
+    elif isinstance(before, list | tuple) and isinstance(after, list | tuple):
+        if list(before) != list(after):
+            yield path, before, after
     elif before is _MISSING or after is _MISSING or before != after or type(before) is not type(after):
         yield path, None if before is _MISSING else before, None if after is _MISSING else after
 
 
-def recipe_differences(before: str, after: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the top-level keys at which a recorded recipe (canonical JSON) and a new one differ, sorted.
+def recipe_differences(before: str, after: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:
+    """Return (dotted path, before, after) where a recorded recipe (canonical JSON) and a new one differ, in order.
 
-    What has a hole is not known to differ.
+    What still has a hole is not known to differ.
     """
-    old = json.loads(before)
-    known = {key: value for key, value in after.items() if not holes_in(value)}
-    new = json.loads(canonical_json(known))
-    keys = (old.keys() | new.keys()) - (after.keys() - known.keys())
-    return tuple(sorted(key for key in keys if old.get(key, _MISSING) != new.get(key, _MISSING)))
+    found = _differences(json.loads(before), after, ())
+    return tuple((".".join(path), was, now) for path, was, now in found if not holes_in(now))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 
 from specforge.core.address import Address
 from specforge.core.queries import Seen
 from specforge.core.state import Version
-from specforge.core.values import EMPTY, holes_in
+from specforge.core.values import EMPTY
 from specforge.planner.diff import field_changes, recipe_differences
 from specforge.planner.plan import Action, FieldChange, PlannedPart, Reason, Verb
 from specforge.planner.planning import UNSETTLED, Node, Planning
@@ -82,15 +83,24 @@ def _version_words(before: object, after: str | None, maybe: bool) -> str:
 
 def _recipe_reasons(current: Version, parts: tuple[PlannedPart, ...]) -> Iterator[Reason]:
     """Nothing the user wrote explains it: name what differs in the recipes, or the new revision of a kind."""
-    for planned in parts:
+    evidence = current.evidence.recipe if current.evidence is not None else None
+    for planned, recorded in zip(parts, (current.recipe, evidence), strict=False):
         part = planned.part
-        recorded = current.recipe if planned is parts[0] else current.evidence and current.evidence.recipe
-        if planned.verb in (Verb.KEEP, Verb.MAYBE) or planned.replaces is not None or not recorded:
+        if planned.verb in (Verb.KEEP, Verb.MAYBE) or planned.replaces is not None or not recorded or recorded == "{}":
             continue
         differences = recipe_differences(recorded, part.recipe)
-        yield from (Reason(f"{key} changed") for key in differences)
-        if not differences and not holes_in(part.recipe):
+        yield from (Reason(_difference_words(*each)) for each in differences)
+        if not differences and planned.identity is not None:
             yield Reason(f"this release makes it in another way ({part.prefix} revision {part.revision})")
+
+
+def _difference_words(path: str, before: object, after: object) -> str:
+    plain = not any(_is_digest(each) or isinstance(each, Mapping | list | tuple) for each in (before, after))
+    return f"{path}: {_shown(before)} → {_shown(after)}" if plain else f"{path} changed"
+
+
+def _shown(value: object) -> str:
+    return "(not set)" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def output_reasons(node: Node) -> tuple[Reason, ...]:

@@ -110,7 +110,7 @@ sys.addaudithook(_hook)
 @contextmanager
 def no_io() -> Iterator[None]:
     """Fail on any file, socket or process opened in the block."""
-    global _guarded  # noqa: PLW0603 - an audit hook cannot be taken away again
+    global _guarded
     _guarded = True
     try:
         yield
@@ -402,7 +402,8 @@ class Applying:
             own = {change.address: version_outputs(change.place, version)}
             identity, given = self._part(others[0], own, known)
             if given is not None:
-                version = replace(version, evidence=Evidence(identity, given["build"], given["facts"]))
+                recipe = canonical_json(self._fill(others[0].part.recipe, own))
+                version = replace(version, evidence=Evidence(identity, given["build"], given["facts"], recipe))
         figures = version.evidence.figures if version.evidence and others else EMPTY
         refusals = judge(change.gate, figures) if change.gate is not None and others else ()
         is_current = record.current == version.version and record.place == change.place
@@ -467,7 +468,7 @@ def _with_version(record: Resource, version: Version) -> Resource:
 
 
 def make_plan(
-    project: Project, world: PaperWorld, state: State, options: Options = Options()
+    project: Project, world: PaperWorld, state: State, options: Options
 ) -> tuple[Plan, list[tuple[Query, ...]]]:
     """Return the plan and what was asked, round by round; the last round asked nothing."""
     graph = build_graph(project)
@@ -607,7 +608,7 @@ def verbs(change: Change) -> dict[str, str]:
     return {each.part.name: each.verb.value for each in change.parts}
 
 
-def reasons(change: Change) -> list[str]:
-    """Return the reasons and changed fields as words."""
+def words(change: Change) -> list[str]:
+    """Return the changed fields and the reasons as words."""
     changed = [f"{each.path}: {each.before} → {each.after}" for each in change.fields]
     return changed + [each.text for each in change.reasons]
