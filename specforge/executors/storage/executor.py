@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,10 +20,12 @@ from specforge.executors.storage import looking
 from specforge.executors.storage.copying import copy
 from specforge.executors.storage.disk import AfterWrite, Disk, flock, scratch_folder
 from specforge.executors.storage.failures import changed, damaged, explained, impossible, unfit
-from specforge.executors.storage.publishing import Store, publish
+from specforge.executors.storage.publishing import publish
 from specforge.executors.storage.records import FORMAT, Records
 from specforge.executors.storage.removing import release, remove_store, unpublish
 from specforge.executors.storage.scans import Scans
+from specforge.executors.storage.store import Store
+from specforge.formats import tree
 from specforge.formats.folder import locate, words
 from specforge.formats.tree import Entry
 
@@ -69,9 +73,10 @@ class FolderExecutor:
         folder = self._folder(query.place, query.path)
         try:
             scan = self._scans.scan(folder, query.select)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            file = isinstance(error, NotADirectoryError)
-            return Seen(Presence.ABSENT, problem=f"`{query.path}` is not a folder" if file else None)
+        except NotADirectoryError:
+            return _single_file(folder, query)
+        except FileNotFoundError:
+            return Seen(Presence.ABSENT)
         except OSError as error:
             return unreachable(f"`{query.path}` cannot be read: {words(error)}")
         facts = dict(scan.facts)
@@ -116,11 +121,11 @@ class FolderExecutor:
             trees += (
                 [each for each in step.trees.values() if isinstance(each, Tree)] if isinstance(step, Publish) else []
             )
-            for tree in trees:
-                if tree.path is None or not isinstance(tree.digest, str):
+            for each in trees:
+                if each.path is None or not isinstance(each.digest, str):
                     continue
                 try:
-                    total += sum(each.size for each in self._surroundings.reader(tree.place).entries(tree))
+                    total += sum(file.size for file in self._surroundings.reader(each.place).entries(each))
                 except (ExecutionError, OSError):
                     continue  # it is said when the step is performed; here only space is asked about
         return total
@@ -152,9 +157,10 @@ class FolderExecutor:
     def _make_store(self, store: Store) -> Frozen:
         root = store.records.root
         if not store.records.there():
-            self._disk.make_folder(root)
-            with flock(f"{root}/locks/store", exclusive=False), scratch_folder(f"{root}/drafts") as scratch:
-                self._disk.create(f"{root}/format", f'{{"format": {FORMAT}}}\n'.encode(), scratch)
+            store.make_folder(root)
+            with flock(f"{root}/locks/store", exclusive=False), scratch_folder(f"{root}/drafts") as store.scratch:
+                store.create(f"{root}/format", f'{{"format": {FORMAT}}}\n'.encode())
+                store.settle()
         return EMPTY
 
     def cancel(self, place: Place, key: str, grace: float) -> None:
@@ -206,3 +212,18 @@ class FolderExecutor:
 
     def _is_project(self, place: Place) -> bool:
         return self._folder(place) == Path(os.path.normpath(self._surroundings.root))
+
+
+def _single_file(path: Path, query: ScanTree) -> Seen:
+    """Answer for a path that is a file as for a folder with this one file."""
+    try:
+        about = path.stat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return Seen(Presence.ABSENT)
+    except OSError as error:
+        return unreachable(f"`{query.path}` cannot be read: {words(error)}")
+    executable = query.select.executable and bool(about.st_mode & stat.S_IXUSR)
+    digest = tree.digest([tree.Entry(path.name, executable, about.st_size, content)])
+    facts = {"files": 1, "bytes": about.st_size, "folders": {}, "problems": ()}
+    return Seen(Presence.PRESENT, digest, frozen(facts))
