@@ -39,14 +39,19 @@ class Finished(NamedTuple):
     errors: str
 
 
-def run_uv(words: Sequence[str], cancel: CancelToken | None = None, stdin: str = "") -> Finished | None:
+def run_uv(
+    words: Sequence[str], cancel: CancelToken | None = None, *, stdin: str = "", extra_indexes: bool = True
+) -> Finished | None:
     """Run uv and return how it ended; None if it was stopped because `cancel` was asked for.
 
-    Raises FileNotFoundError if there is no uv.
+    `extra_indexes` False: only the main index is asked. Raises FileNotFoundError if there is no uv.
     """
     import uv
 
-    variables = uv_variables(os.environ, pip_settings(os.environ, configuration_files(os.environ)))
+    settings = pip_settings(os.environ, configuration_files(os.environ))
+    if not extra_indexes:
+        settings.pop("extra-index-url", None)
+    variables = uv_variables(os.environ, settings)
     # Files, not pipes: nothing to drain while waiting.
     with (
         tempfile.TemporaryFile("w+") as given,
@@ -68,6 +73,11 @@ def run_uv(words: Sequence[str], cancel: CancelToken | None = None, stdin: str =
         out.seek(0)
         err.seek(0)
         return Finished(code, out.read(), err.read().strip())
+
+
+def has_extra_indexes() -> bool:
+    """Return whether pip is told of indexes beside the main one."""
+    return "extra-index-url" in pip_settings(os.environ, configuration_files(os.environ))
 
 
 def uv_variables(variables: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:

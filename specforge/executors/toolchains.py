@@ -52,7 +52,11 @@ def ensure_toolchain(cache: Path, lock: Mapping[str, Any], context: StepContext)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder.with_suffix(".lock"), context):
             if not is_ready(cache, lock):
-                _make(folder, lock, context)
+                try:
+                    _make(folder, lock, context)
+                except BaseException:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    raise
     except OSError as error:
         raise _failed(context, f"`{error.filename or folder}`: {(error.strerror or str(error)).lower()}") from error
     return python

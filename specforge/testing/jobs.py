@@ -25,7 +25,7 @@ import pytest
 from specforge.core.errors import Cancelled, ExecutionError
 from specforge.core.queries import FindIdentity, LookAtJob, LookAtPlace, Presence, Query
 from specforge.core.steps import Copy, EnsurePlace
-from specforge.core.values import Frozen, JobInput, Place, Run, Tree
+from specforge.core.values import Frozen, JobInput, Key, Place, Run, Tree
 from specforge.executors.base import CancelToken, Discards, Executor, StepContext, TreeReader
 from specforge.formats import manifest, tree
 from specforge.testing.job_bench import LIST, PATIENCE, WAIT, WRITE, Bench, Recorder, a_key
