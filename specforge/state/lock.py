@@ -50,7 +50,7 @@ class FileLock:
             time.sleep(min(_POLL, max(0.001, deadline - time.monotonic())))
 
     def holder(self) -> LockInfo | None:
-        """Return who holds it now, or None."""
+        """Return who holds it now, or None; a holder that left no name is called `another process`, with pid 0."""
         try:
             handle = os.open(self._path, os.O_RDONLY)
         except OSError:
@@ -58,7 +58,8 @@ class FileLock:
         try:
             if _try(handle, fcntl.LOCK_SH):
                 return None
-            return decode_lock(os.pread(handle, 65536, 0))
+            named = decode_lock(os.pread(handle, 65536, 0))
+            return named or LockInfo("", "another process", "", os.fstat(handle).st_mtime, 0, "")
         finally:
             os.close(handle)
 
