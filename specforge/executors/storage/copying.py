@@ -13,8 +13,9 @@ from specforge.core.values import Frozen, Tree
 from specforge.executors.base import StepContext, StepEvent, TreeReader
 from specforge.executors.storage.disk import Disk
 from specforge.executors.storage.failures import cancelled, changed, impossible
-from specforge.executors.storage.publishing import REPORT_EVERY, Readers, copy_checked
+from specforge.executors.storage.publishing import REPORT_EVERY, copy_checked
 from specforge.executors.storage.records import OURS
+from specforge.executors.storage.store import Readers
 from specforge.formats.folder import locate, walk
 from specforge.formats.hashing import hash_file
 from specforge.formats.tree import Entry, digest

@@ -1,6 +1,7 @@
 """Writing so that a kill at any moment leaves nothing half visible, and what was committed stays after a power cut.
 
 Everything is written under `drafts/` of the store, made durable, and then moved or linked to its name in one step.
+Folders become durable in groups, at barriers: the first flush of a group carries the others on most file systems.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from specforge.executors.base import StepContext, StepEvent
@@ -19,7 +21,7 @@ from specforge.executors.storage.failures import cancelled
 
 AfterWrite = Callable[[str], None]
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-# Up to here one fsync a file is cheaper than asking for everything that waits on the file system (benchmarks/scan.py).
+# Up to here a flush for each is cheaper than one for everything that waits on the file system.
 FEW_FILES = 64
 
 
@@ -28,21 +30,21 @@ def _nothing(_: str) -> None:
 
 
 class Disk:
-    """The writes of one executor. `after_write` is called after each, with what was done: tests stop there."""
+    """The writes of one executor. `after_write` (`did`) is called after each with what was done: tests stop there."""
 
     def __init__(self, after_write: AfterWrite = _nothing) -> None:
-        self._after = after_write
+        self.did = after_write
 
-    def make_folder(self, path: str) -> None:
-        """Make the folder and those above it, durably."""
+    def make_folder(self, path: str) -> set[str]:
+        """Make the folder and those above it; return the folders that changed, for a barrier."""
         if os.path.isdir(path):
-            return
+            return set()
         parent = os.path.dirname(path)
-        self.make_folder(parent)
+        changed = self.make_folder(parent)
         with contextlib.suppress(FileExistsError):
             os.mkdir(path)
-        _sync(parent)
-        self._after(f"mkdir {path}")
+        self.did(f"mkdir {path}")
+        return {*changed, parent}
 
     def write(self, path: str, data: bytes) -> None:
         """Write a new file that nobody looks at yet."""
@@ -53,59 +55,33 @@ class Disk:
                 view = view[os.write(descriptor, view) :]
         finally:
             os.close(descriptor)
-        self._after(f"write {path}")
+        self.did(f"write {path}")
 
     def create(self, path: str, data: bytes, scratch: str) -> bool:
-        """Make the file appear with all of its content, durably; False if there is one already."""
+        """Make the file appear with all of its content in one step; False if there is one already."""
         if os.path.lexists(path):
             return False
         draft = self._draft(data, scratch)
         try:
-            try:
-                os.link(draft, path)
-            except FileExistsError:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            if not _create_without_links(draft, path, scratch):
                 return False
-            except OSError as error:
-                if error.errno not in NO_LINKS:
-                    raise
-                if not self._create_without_links(draft, path, scratch):
-                    return False
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(draft)
-        self._after(f"create {path}")
-        _sync(os.path.dirname(path))
-        self._after(f"sync {path}")
+        self.did(f"create {path}")
         return True
 
     def replace(self, path: str, data: bytes, scratch: str) -> None:
-        """Put the content in place of the file's, durably, in one step."""
-        draft = self._draft(data, scratch)
-        os.rename(draft, path)
-        self._after(f"replace {path}")
-        _sync(os.path.dirname(path))
-
-    def move(self, moves: Sequence[tuple[str, str]], root: str) -> None:
-        """Give finished files their names; their content is durable before a name is, the names when this returns."""
-        self.barrier([source for source, _ in moves], root)
-        for source, target in moves:
-            self.rename(source, target)
-        self.barrier(sorted({os.path.dirname(target) for _, target in moves}), root)
+        """Put the content in place of the file's in one step."""
+        self.rename(self._draft(data, scratch), path)
 
     def rename(self, source: str, target: str) -> None:
         """Give a finished file its name."""
         os.rename(source, target)
-        self._after(f"move {target}")
-
-    def barrier(self, paths: Sequence[str], root: str) -> None:
-        """Return when these files and folders are on the disk."""
-        if len(paths) <= FEW_FILES:
-            for each in paths:
-                _sync(each)
-        else:
-            _sync_all(root)
-        if paths:
-            self._after("barrier")
+        self.did(f"move {target}")
 
     def remove(self, path: str) -> None:
         """Remove the file if it is there."""
@@ -113,35 +89,42 @@ class Disk:
             os.unlink(path)
         except FileNotFoundError:
             return
-        self._after(f"remove {path}")
+        self.did(f"remove {path}")
 
     def remove_folder(self, path: str) -> None:
         """Remove the folder and all that is in it, if it is there."""
         if os.path.isdir(path):
             shutil.rmtree(path)
-            self._after(f"rmtree {path}")
+            self.did(f"rmtree {path}")
 
-    def sync(self, folder: str) -> None:
-        """Make removals in this folder durable."""
-        with contextlib.suppress(FileNotFoundError):
-            _sync(folder)
+    def barrier(self, paths: Collection[str], root: str) -> None:
+        """Return when these files and folders, all below `root`, are on the disk."""
+        if not paths:
+            return
+        if len(paths) <= FEW_FILES:
+            for each in sorted(paths):
+                with contextlib.suppress(FileNotFoundError):
+                    _sync(each)
+        else:
+            _sync_all(root)
+        self.did("barrier")
 
     def _draft(self, data: bytes, scratch: str) -> str:
-        descriptor, draft = tempfile.mkstemp(dir=scratch)
-        os.close(descriptor)
-        os.unlink(draft)
+        """Return a file with this content that is on the disk already: a name must not outlive what it names."""
+        draft = f"{scratch}/{uuid.uuid4().hex}"
         self.write(draft, data)
         _sync(draft)
         return draft
 
-    @staticmethod
-    def _create_without_links(draft: str, path: str, scratch: str) -> bool:
-        """Do as `create` where the file system has no hard links: a lock keeps the others away meanwhile."""
-        with flock(f"{os.path.dirname(scratch)}/create.lock", exclusive=True):
-            if os.path.lexists(path):
-                return False
-            os.rename(draft, path)
-            return True
+
+def _create_without_links(draft: str, path: str, scratch: str) -> bool:
+    """Do as `create` where the file system has no hard links: a lock keeps the others away meanwhile."""
+    root = os.path.dirname(os.path.dirname(scratch))
+    with flock(f"{root}/locks/create", exclusive=True):
+        if os.path.lexists(path):
+            return False
+        os.rename(draft, path)
+        return True
 
 
 def _sync(path: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import stat
 import time
@@ -25,9 +25,9 @@ from specforge.executors.storage.records import FORMAT, Records
 from specforge.executors.storage.removing import release, remove_store, unpublish
 from specforge.executors.storage.scans import Scans
 from specforge.executors.storage.store import Store
-from specforge.formats import tree
 from specforge.formats.folder import locate, words
-from specforge.formats.tree import Entry
+from specforge.formats.hashing import hash_file
+from specforge.formats.tree import Entry, digest
 
 LEAST_FREE = 1 << 20
 
@@ -69,12 +69,24 @@ class FolderExecutor:
             return unreachable(words(error))
         return Seen(Presence.PRESENT, facts=frozen({"free": space.f_bavail * space.f_frsize}))
 
+    @staticmethod
+    def _single_file(path: Path, query: ScanTree) -> Seen:
+        """Answer for a path that is a file as for a folder with this one file."""
+        try:
+            about = path.stat()
+            read = hash_file(str(path), about.st_size)
+        except OSError as error:
+            return unreachable(f"`{query.path}` cannot be read: {words(error)}")
+        executable = query.select.executable and bool(about.st_mode & stat.S_IXUSR)
+        facts = {"files": 1, "bytes": read.size, "folders": {}, "problems": ()}
+        return Seen(Presence.PRESENT, digest([Entry(path.name, executable, read.size, read.sha256)]), frozen(facts))
+
     def _scan(self, query: ScanTree) -> Seen:
         folder = self._folder(query.place, query.path)
         try:
             scan = self._scans.scan(folder, query.select)
         except NotADirectoryError:
-            return _single_file(folder, query)
+            return self._single_file(folder, query)
         except FileNotFoundError:
             return Seen(Presence.ABSENT)
         except OSError as error:
@@ -115,19 +127,16 @@ class FolderExecutor:
 
     def _needed(self, steps: Sequence[Step]) -> int:
         """Return the bytes of the trees that are known now and are not published yet."""
-        total = 0
+        trees = [each.source for each in steps if isinstance(each, Copy)]
         for step in steps:
-            trees = [step.source] if isinstance(step, Copy) else []
-            trees += (
-                [each for each in step.trees.values() if isinstance(each, Tree)] if isinstance(step, Publish) else []
-            )
-            for each in trees:
-                if each.path is None or not isinstance(each.digest, str):
-                    continue
-                try:
-                    total += sum(file.size for file in self._surroundings.reader(each.place).entries(each))
-                except (ExecutionError, OSError):
-                    continue  # it is said when the step is performed; here only space is asked about
+            if isinstance(step, Publish):
+                trees += [each for each in step.trees.values() if isinstance(each, Tree)]
+        total = 0
+        for tree in trees:
+            if tree.path is not None and isinstance(tree.digest, str):
+                # What cannot be read is said when the step is performed; here only space is asked about.
+                with contextlib.suppress(ExecutionError, OSError):
+                    total += sum(each.size for each in self._surroundings.reader(tree.place).entries(tree))
         return total
 
     def perform(self, step: Step, context: StepContext) -> Result:
@@ -212,18 +221,3 @@ class FolderExecutor:
 
     def _is_project(self, place: Place) -> bool:
         return self._folder(place) == Path(os.path.normpath(self._surroundings.root))
-
-
-def _single_file(path: Path, query: ScanTree) -> Seen:
-    """Answer for a path that is a file as for a folder with this one file."""
-    try:
-        about = path.stat()
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return Seen(Presence.ABSENT)
-    except OSError as error:
-        return unreachable(f"`{query.path}` cannot be read: {words(error)}")
-    executable = query.select.executable and bool(about.st_mode & stat.S_IXUSR)
-    digest = tree.digest([tree.Entry(path.name, executable, about.st_size, content)])
-    facts = {"files": 1, "bytes": about.st_size, "folders": {}, "problems": ()}
-    return Seen(Presence.PRESENT, digest, frozen(facts))

@@ -83,7 +83,11 @@ def _find_version(records: Records, query: FindVersion) -> Seen:
     about = {"identity": claim.identity, "build": claim.build}
     if claim.build in records.builds(claim.identity).lost:
         return Seen(Presence.ABSENT, facts=frozen(about), problem=f"`{query.version}` was published, and is lost")
-    build = records.build(claim.identity, claim.build)
+    try:
+        build = records.build(claim.identity, claim.build)
+    except FileNotFoundError:
+        # A power cut may keep the name and not the commit: whoever publishes this identity next makes it true.
+        return Seen(Presence.ABSENT, facts=frozen(about))
     facts = {**_build_facts(build, ()), **about, "version": query.version}
     return Seen(Presence.PRESENT, build.digest, frozen(facts))
 

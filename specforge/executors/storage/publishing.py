@@ -5,65 +5,24 @@ Killed anywhere, the next one finds either nothing visible or the commit, and go
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from specforge.core.steps import Publish
-from specforge.core.values import Frozen, Place, Tree
-from specforge.executors.base import StepContext, StepEvent, TreeReader
-from specforge.executors.storage.disk import Disk, flock, scratch_folder
-from specforge.executors.storage.failures import cancelled, changed, damaged, impossible, version_taken
-from specforge.executors.storage.records import Build, Records, component, next_version
+from specforge.core.values import Frozen, Tree
+from specforge.executors.base import StepEvent, TreeReader
+from specforge.executors.storage.failures import changed, damaged, impossible, version_taken
+from specforge.executors.storage.records import Build, component, next_version
+from specforge.executors.storage.store import Store
 from specforge.formats.hashing import BLOCK, hash_file
 from specforge.formats.tree import Entry, listing
 
-Readers = Callable[[Place], TreeReader]
 REPORT_EVERY = 500
 REPLACED = "replaced"
-
-
-@dataclass(slots=True)
-class Store:
-    """A store at work: what it holds, how it is written, for whom."""
-
-    records: Records
-    disk: Disk
-    context: StepContext
-    readers: Readers
-    scratch: str = ""
-
-    @contextlib.contextmanager
-    def shared(self, identity: str) -> Iterator[None]:
-        """Keep away whoever would remove objects, and others who publish the same identity."""
-        root, context = self.records.root, self.context
-        with flock(f"{root}/locks/store", exclusive=False, context=context):
-            lock = hashlib.sha256(identity.encode()).hexdigest()[:2]
-            with (
-                flock(f"{root}/locks/{lock}", exclusive=True, context=context),
-                scratch_folder(f"{root}/drafts") as self.scratch,
-            ):
-                self.records.need()
-                yield
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep everybody else who writes away; what the killed ones left in `drafts/` goes."""
-        root = self.records.root
-        with flock(f"{root}/locks/store", exclusive=True, context=self.context):
-            self.disk.remove_folder(f"{root}/drafts")
-            with scratch_folder(f"{root}/drafts") as self.scratch:
-                self.records.need()
-                yield
-
-    def check_cancel(self) -> None:
-        """Raise Cancelled if the user asked to stop."""
-        if self.context.cancel.cancelled:
-            raise cancelled()
 
 
 @dataclass(slots=True)
@@ -79,7 +38,7 @@ def publish(store: Store, step: Publish) -> Frozen:
     """Perform the step; returns its outputs."""
     identity = str(step.identity)
     store.records.need()
-    clear_leftovers(store.records.root)
+    store.clear_leftovers()
     with store.shared(identity):
         _refuse_other_content(store, step, identity)
         current = store.records.current(identity)
@@ -89,6 +48,9 @@ def publish(store: Store, step: Publish) -> Frozen:
         if version is not None and step.series is not None:
             _export(store, step, current, f"{store.records.series(step.series)}/{component(version)}", version)
         _refer(store, step, current)
+        # What was found may be so fresh that its writer was killed before it was durable: then it becomes so here.
+        store.touched.add(store.records.identity(identity))
+        store.settle()
     return Frozen(
         {
             "identity": identity,
@@ -109,23 +71,6 @@ def _refuse_other_content(store: Store, step: Publish, identity: str) -> None:
             raise version_taken(step.version, taken.identity)
 
 
-def clear_leftovers(root: str) -> None:
-    """Remove what killed writers left, if nobody is writing now."""
-    with contextlib.suppress(FileNotFoundError):
-        if not os.listdir(f"{root}/drafts"):
-            return
-        import fcntl
-        import shutil
-
-        descriptor = os.open(f"{root}/locks/store", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(f"{root}/drafts", ignore_errors=True)
-        finally:
-            os.close(descriptor)
-
-
 # ---- the build ----
 
 
@@ -143,11 +88,10 @@ def _make(store: Store, step: Publish, identity: str, current: Build | None) -> 
     whole = max((n for n in equal if n in builds.lost or n == step.replaces), default=None)
     if current is not None and current.number != whole:
         body = json.dumps({"why": REPLACED}).encode()
-        store.disk.create(f"{folder}/{current.number}.lost", body, store.scratch)
+        store.create(f"{folder}/{current.number}.lost", body)
     if whole is not None:
         if whole in builds.lost:
-            store.disk.remove(f"{folder}/{whole}.lost")
-            store.disk.sync(folder)
+            store.remove(f"{folder}/{whole}.lost")
         return store.records.build(identity, whole)
     return _commit(store, step, identity, gathered.trees, max(builds.numbers, default=0) + 1)
 
@@ -165,8 +109,8 @@ def _commit(store: Store, step: Publish, identity: str, trees: Mapping[str, str]
         "name": address.name,
     }
     folder = store.records.identity(identity)
-    store.disk.make_folder(folder)
-    store.disk.create(f"{folder}/{number}", _text(body), store.scratch)
+    store.make_folder(folder)
+    store.create(f"{folder}/{number}", _text(body))
     return store.records.build(identity, number)
 
 
@@ -209,15 +153,19 @@ def _put(store: Store, gathered: _Gathered, *, suspicious: bool) -> None:
             store.context.emit(StepEvent("progress", done=done, total=total, unit="bytes"))
         draft = f"{store.scratch}/{sha}"
         copy_checked(store.readers(tree.place), tree, entry, draft, 0o444)
+        store.disk.did(f"copy {draft}")
         moves.append((draft, store.records.object(sha)))
         done += entry.size
     for sha, text in texts.items():
         store.disk.write(f"{store.scratch}/{sha}", text)
         moves.append((f"{store.scratch}/{sha}", store.records.object(sha)))
-    for folder in sorted({os.path.dirname(target) for _, target in moves}):
-        store.disk.make_folder(folder)
     store.check_cancel()
-    store.disk.move(moves, store.records.root)
+    store.disk.barrier([draft for draft, _ in moves], store.records.root)
+    for draft, target in moves:
+        store.make_folder(os.path.dirname(target))
+        store.disk.rename(draft, target)
+        store.touched.add(os.path.dirname(target))
+    store.settle()
     store.context.emit(StepEvent("progress", done=total, total=total, unit="bytes"))
 
 
@@ -265,9 +213,9 @@ def _name(store: Store, step: Publish, build: Build) -> str | None:
             if version in mine:
                 return version
             raise version_taken(version, taken.identity)
-        store.disk.make_folder(f"{folder}/{component(version)}")
+        store.make_folder(f"{folder}/{component(version)}")
         body = {"identity": build.identity, "build": build.number, "version": version}
-        store.disk.create(f"{folder}/{component(version)}/claim", _text(body), store.scratch)
+        store.create(f"{folder}/{component(version)}/claim", _text(body))
 
 
 def _export(store: Store, step: Publish, build: Build, folder: str, version: str) -> None:
@@ -283,7 +231,7 @@ def _export(store: Store, step: Publish, build: Build, folder: str, version: str
         if os.path.exists(target) and hash_file(target, entry.size).sha256 == entry.sha256:
             continue
         with open(store.records.object(entry.sha256), "rb") as source:
-            store.disk.replace(target, source.read(), store.scratch)
+            store.replace(target, source.read())
 
 
 def _refer(store: Store, step: Publish, build: Build) -> None:
@@ -296,9 +244,9 @@ def _refer(store: Store, step: Publish, build: Build) -> None:
         return
     addresses[str(key.address)] = time.time()
     project = step.series.project if step.series else before.get("project")
-    store.disk.make_folder(folder)
+    store.make_folder(folder)
     body = {"project": project, "addresses": addresses}
-    store.disk.replace(f"{folder}/{component(key.lineage)}", _text(body), store.scratch)
+    store.replace(f"{folder}/{component(key.lineage)}", _text(body))
 
 
 def _text(body: Mapping[str, object]) -> bytes:

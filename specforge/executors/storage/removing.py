@@ -11,8 +11,8 @@ from specforge.core.steps import Release, Unpublish
 from specforge.core.values import EMPTY, Frozen
 from specforge.executors.storage.failures import in_use
 from specforge.executors.storage.looking import UNPUBLISHED
-from specforge.executors.storage.publishing import Store
 from specforge.executors.storage.records import OURS, Build, Records, component
+from specforge.executors.storage.store import Store
 
 WRITERS = {"locks", "drafts"}
 
@@ -30,10 +30,10 @@ def release(store: Store, step: Release) -> Frozen:
             return EMPTY
         if addresses:
             text = json.dumps({**body, "addresses": addresses}, ensure_ascii=False, sort_keys=True)
-            store.disk.replace(file, text.encode(), store.scratch)
+            store.replace(file, text.encode())
         else:
-            store.disk.remove(file)
-            store.disk.sync(os.path.dirname(file))
+            store.remove(file)
+        store.settle()
     return EMPTY
 
 
@@ -56,9 +56,11 @@ def unpublish(store: Store, step: Unpublish) -> Frozen:
         folder = records.identity(step.identity)
         # From here on nobody finds it; a kill in between leaves only objects that nobody needs.
         text = json.dumps({"why": UNPUBLISHED}).encode()
-        store.disk.replace(f"{folder}/{build.number}.lost", text, store.scratch)
+        store.replace(f"{folder}/{build.number}.lost", text)
+        store.settle()
         _remove_objects(store, build)
         _remove_exports(store, build)
+        store.settle()
     return EMPTY
 
 
@@ -121,9 +123,7 @@ def _remove_objects(store: Store, build: Build) -> None:
         used.update(*_objects(store.records, each))
     # Listings last: a kill before leaves them, and with them the way to the files that are left.
     for sha256 in [*sorted(files - used - listings), *sorted(listings - used)]:
-        store.disk.remove(store.records.object(sha256))
-    for folder in {os.path.dirname(store.records.object(each)) for each in files | listings}:
-        store.disk.sync(folder)
+        store.remove(store.records.object(sha256))
 
 
 def _remove_exports(store: Store, build: Build) -> None:
@@ -135,4 +135,4 @@ def _remove_exports(store: Store, build: Build) -> None:
         if (claim["identity"], claim["build"]) == (build.identity, build.number):
             for name in names:
                 if name != "claim":
-                    store.disk.remove(f"{folder}/{name}")
+                    store.remove(f"{folder}/{name}")
