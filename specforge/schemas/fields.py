@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from specforge.schemas.base import Change, FieldRule, Ref
 
@@ -20,7 +20,9 @@ def collect(spec: type[BaseModel]) -> tuple[FieldRule, ...]:
 
 def _of_model(model: type[BaseModel], path: tuple[str, ...], inherited: Change | None) -> Iterator[FieldRule]:
     for name, info in model.model_fields.items():
-        yield from _of_type(info.annotation, tuple(info.metadata), (*path, info.alias or name), inherited)
+        # What a root model holds stands where the model itself stands.
+        own = path if issubclass(model, RootModel) else (*path, info.alias or name)
+        yield from _of_type(info.annotation, tuple(info.metadata), own, inherited)
 
 
 def _of_type(

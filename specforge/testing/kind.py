@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from specforge.core import codec
 from specforge.core.address import Address
@@ -290,7 +290,8 @@ def _of_one_value(spec: type[BaseModel]) -> set[tuple[str, ...]]:
 
 def _descriptions(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str | None]]:
     for name, info in model.model_fields.items():
-        yield (*path, name), info.description
+        if not issubclass(model, RootModel):  # the field that holds one has the description
+            yield (*path, name), info.description
         for inner in _models_in(info.annotation):
             yield from _descriptions(inner, (*path, name))
 

@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
 
 import pytest
 
 from specforge.core.address import Address
 from specforge.core.queries import Presence, Seen
 from specforge.core.values import Frozen, Place, frozen
+from specforge.executors.local import LOCAL
+from specforge.executors.storage import FOLDER
 from specforge.schemas import algorithm, dataset, pool, store, training
-from specforge.schemas.base import Change, Spec
-from specforge.schemas.kind import Input, PlaceType, Subject
+from specforge.schemas.kind import Input, Subject
 from specforge.testing.kind import Edit, KindContract
 
 OTHER = "f" * 64
 
 
-class FolderSettings(Spec):
-    """A folder."""
-
-    path: Annotated[str, Change.REPLACE]
-    """Where."""
-
-    def place(self, name: str) -> Place:
-        """Return the place."""
-        return Place("folder", self.path)
-
-
-class LocalSettings(Spec):
-    """This machine."""
-
-    slots: Annotated[int, Change.UPDATE] = 1
-    """Jobs at once."""
-
-    cpu: int = 1
-    """Cores."""
-
-    memory: str = "1GiB"
-    """Memory."""
-
-    def place(self, name: str) -> Place:
-        """Return the place."""
-        return Place("local", name, frozen(self.model_dump()))
-
-
-PLACES = {
-    "folder": PlaceType("folder", "store", FolderSettings, "nowhere:X"),
-    "local": PlaceType("local", "pool", LocalSettings, "nowhere:X"),
-}
+PLACES = {"folder": FOLDER, "local": LOCAL}
 
 
 class _WithWorld(KindContract):
@@ -59,29 +28,29 @@ class _WithWorld(KindContract):
 
 
 class TestStore(_WithWorld):
-    kind = replace(
-        store.KIND,
-        spec=store.spec_for(PLACES),
-        examples=({"kind": "Store", "name": "artifacts", "folder": {"path": "there"}},),
-    )
+    kind = replace(store.KIND, spec=store.spec_for(PLACES))
 
     def subjects(self):
-        spec = self.kind.spec.model_validate({"name": "artifacts", "folder": {"path": "there"}})
-        return (Subject(Address("store", "artifacts"), spec, "project"),)
+        return (Subject(Address("store", "artifacts"), self.world.spec(self.kind), "project"),)
 
     def edits(self):
-        return (Edit(("folder", "path"), "elsewhere"),)
+        return (Edit(("folder",), "elsewhere"),)
 
 
 class TestPool(_WithWorld):
     kind = replace(pool.KIND, spec=pool.spec_for(PLACES))
 
     def subjects(self):
-        spec = self.world.spec(self.kind)
-        return (Subject(Address("pool", "here"), spec, "project"),)
+        return (Subject(Address("pool", "here"), self.world.spec(self.kind), "project"),)
 
     def edits(self):
-        return (Edit(("local", "slots"), 4), Edit(("local", "cpu"), 4), Edit(("local", "memory"), "2GiB"))
+        return (
+            Edit(("local", "slots"), 4),
+            Edit(("local", "cpu"), 4),
+            Edit(("local", "memory"), "2GiB"),
+            Edit(("local", "folder"), "elsewhere"),
+            Edit(("local", "log_limit"), "1MiB"),
+        )
 
 
 class TestDataset(_WithWorld):
