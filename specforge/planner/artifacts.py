@@ -24,7 +24,7 @@ from specforge.planner.outputs import (
     waiting_for,
 )
 from specforge.planner.plan import Action, Change, Drift, PlannedPart, Verb
-from specforge.planner.planning import Node, Planning, Settled, kept, noop
+from specforge.planner.planning import Node, Planning, Settled, undecided
 from specforge.planner.reasons import fields_of, reasons_of
 from specforge.schemas.kind import Part
 
@@ -61,8 +61,7 @@ def settle_artifact(planning: Planning, node: Node) -> Settled:
     except _UnansweredError:
         return Settled(None)
     except _BlockedError as blocked:
-        note = str(blocked)
-        return Settled(noop(node.declared, node.record, note), kept(node.record), blocked=f"{node.address}: {note}")
+        return undecided(node.declared, node.record, str(blocked))
     return _decide(planning, node, output, evidence)
 
 
@@ -224,14 +223,13 @@ def _decide(planning: Planning, node: Node, output: Fate, evidence: Fate | None)
         return Settled(_of_kept(node, fates, refusals), output.outputs)
     away = _out_of_reach(planning, node, fates)
     if away is not None:
-        note = f"{away} cannot be reached; nothing is decided"
-        return Settled(noop(node.declared, node.record, note), kept(node.record), blocked=f"{node.address}: {note}")
+        return undecided(node.declared, node.record, f"{away} cannot be reached; nothing is decided")
     change = _change(planning, node, fates, refusals)
     if output.planned.verb is Verb.KEEP:
         return Settled(change, output.outputs)
     if output.planned.verb is Verb.FIND:
         if refusals and _already_refused(output, evidence):
-            return _refused_again(node, output, refusals)
+            return _refused_again(node, fates, refusals)
         return _found(node, replace(change, action=Action.REUSE), output, evidence)
     action = Action.CREATE if node.record is None or node.record.current is None else Action.NEW_VERSION
     return Settled(replace(change, action=action), Frozen({"place": node.desire.place}), pending=True)
@@ -328,14 +326,16 @@ def _already_refused(output: Fate, evidence: Fate | None) -> bool:
     return refused and evidence is not None and evidence.planned.verb is Verb.KEEP
 
 
-def _refused_again(node: Node, output: Fate, refusals: tuple[Refusal, ...]) -> Settled:
+def _refused_again(node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...]) -> Settled:
     """Published and refused before, and the gate still refuses: not made again, and not an action."""
-    stays = f"; {node.record.current} stays current" if node.record and node.record.current else ""
-    note = f"{output.version} is refused: {'; '.join(map(str, refusals))}{stays}"
-    fields = fields_of(node)
-    change = noop(node.declared, node.record, note)
+    change, fields = _unchanged(node, fates), fields_of(node)
     if fields:
-        change = replace(change, action=Action.UPDATE, fields=fields)
+        change = replace(change, action=Action.UPDATE, fields=fields, refusals=refusals)
+    else:
+        current = node.record.current if node.record else None
+        stays = f"; {current} stays current" if current else ""
+        note = f"{change.version} is refused: {'; '.join(map(str, refusals))}{stays}"
+        change = replace(change, version=current, note=note)
     return Settled(change, *_of_refused(node))
 
 

@@ -21,7 +21,7 @@ from specforge.planner.definitions import settle_definition, settle_place
 from specforge.planner.graph import Graph
 from specforge.planner.outputs import fill_recorded
 from specforge.planner.plan import Options, Plan, PlannedPart, RunInFlight, Unreachable, Verb, Wanted
-from specforge.planner.planning import UNSETTLED, Node, Planning, Settled, kept, noop
+from specforge.planner.planning import UNSETTLED, Node, Planning, Settled, undecided
 from specforge.planner.project import Declared, Project
 from specforge.planner.removal import removals
 from specforge.schemas.kind import Input, Lifecycle, Subject
@@ -106,8 +106,7 @@ def _settle(planning: Planning, address: Address) -> Settled:
     looks = _looks(planning, declared)
     inputs, blocked, complete = planning.inputs_of(address)
     if blocked is not None:
-        note = f"waits: {blocked}"
-        return Settled(noop(declared, record, note), kept(record), blocked=None if kept(record) else blocked)
+        return undecided(declared, record, f"waits: {blocked}", blocked)
     subject = _subject(planning, declared, inputs)
     readings = declared.kind.readings(subject)
     facts = {name: planning.ask(reading) for name, reading in readings.items()}
@@ -117,11 +116,11 @@ def _settle(planning: Planning, address: Address) -> Settled:
     for name, seen in known_facts.items():
         if seen.presence is Presence.UNREACHABLE:
             planning.cannot_reach(readings[name].place, seen, address)
-            return Settled(noop(declared, record, f"{name} cannot be read; nothing is decided"), kept(record))
+            return undecided(declared, record, f"{name} cannot be read; nothing is decided")
     desire = declared.kind.desire(_subject(planning, declared, inputs, known_facts))
     planning.diagnostics.extend(desire.diagnostics)
     if has_errors(desire.diagnostics):
-        return Settled(noop(declared, record), kept(record), blocked=f"{address} has errors")
+        return undecided(declared, record, "it has errors")
     answered = {name: seen for name, seen in looks.items() if seen is not None}
     node = Node(declared, record, desire, inputs, known_facts, answered)
     return _SETTLERS[declared.kind.lifecycle](planning, node)

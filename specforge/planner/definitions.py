@@ -7,7 +7,7 @@ from specforge.core.queries import LookAtPlace, Presence
 from specforge.core.values import holes_in
 from specforge.planner.outputs import followed
 from specforge.planner.plan import Action, Change, Drift, PlannedPart, Reason, Verb
-from specforge.planner.planning import Node, Planning, Settled, kept, noop
+from specforge.planner.planning import Node, Planning, Settled, noop
 from specforge.planner.reasons import fields_of, output_reasons
 
 
@@ -49,9 +49,7 @@ def settle_place(planning: Planning, node: Node) -> Settled:
     if seen.presence is Presence.UNREACHABLE:
         planning.cannot_reach(place, seen, node.address)
         note = "cannot be reached; nothing is decided"
-        return Settled(
-            noop(node.declared, record, note, outputs=node.desire.outputs), node.desire.outputs or kept(record)
-        )
+        return Settled(noop(node.declared, record, note, outputs=node.desire.outputs), node.desire.outputs)
     identity = identity_of(part.prefix, part.revision, part.recipe)
     change = Change(
         node.address,

@@ -10,7 +10,7 @@ from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity
 from specforge.core.queries import FindVersion, Presence, Query, Seen
 from specforge.core.state import Resource, State
-from specforge.core.values import EMPTY, Frozen, Place, VersionSeries
+from specforge.core.values import EMPTY, Place, VersionSeries
 from specforge.planner.graph import Edge, Graph
 from specforge.planner.outputs import found_outputs, recorded_outputs, version_outputs
 from specforge.planner.plan import Action, Change, Drift, Options
@@ -161,9 +161,14 @@ class Planning:
         return place if isinstance(place, Place) else None
 
 
-def kept(record: Resource | None) -> Frozen:
-    """Return what others go on reading of a resource about which nothing can be decided now."""
-    return recorded_outputs(record)
+def undecided(declared: Declared, record: Resource | None, note: str, blocked: str | None = None) -> Settled:
+    """Return that nothing is decided now, and why: others go on reading the record; without one they wait.
+
+    `blocked`: what those that wait say, default the address and the note.
+    """
+    return Settled(
+        noop(declared, record, note), recorded_outputs(record), blocked=blocked or f"{declared.address}: {note}"
+    )
 
 
 def noop(declared: Declared, record: Resource | None, note: str = "", **more: Any) -> Change:

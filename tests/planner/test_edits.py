@@ -296,15 +296,13 @@ def test_an_upgraded_lock_is_named_as_the_reason(applied: Paper) -> None:
     training = change_of(plan, "training.digits")
     assert training.action is Action.NEW_VERSION
     assert words(training) == ["algorithm.svc: lock changed"]
-    assert LOCKS != applied.locks
+    assert applied.locks != LOCKS
 
 
 def with_dataset(**changes: object) -> Kinds:
     """Return the kinds with another Dataset."""
     kind = replace(KINDS.by_prefix["dataset"], **changes)
-    return Kinds(
-        {**KINDS.by_prefix, "dataset": kind}, {**KINDS.by_document, "Dataset": kind}, KINDS.places
-    )
+    return Kinds({**KINDS.by_prefix, "dataset": kind}, {**KINDS.by_document, "Dataset": kind}, KINDS.places)
 
 
 def test_a_bumped_revision_is_named_as_the_reason(applied: Paper) -> None:
