@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.digest import identity_of
 from specforge.core.errors import ExecutionError
-from specforge.core.state import DropResource, Evidence, Resource, Status, Version
+from specforge.core.state import DropResource, Evidence, Intent, Resource, Status, Version
 from specforge.core.steps import Refusal, Unpublish, judge
 from specforge.core.values import EMPTY, Frozen, Key
 from specforge.engine.parts import Made, count, discard_jobs, make_part, perform_step
@@ -89,7 +90,7 @@ def _publish(session: Session, change: Change, resource: Resource) -> Outcome:
     resource = _without_stale_run(session, change, resource)
     inputs = _inputs(session, change)
     unchanged = None if current is None or _renamed(change, current) else current.identity
-    output = make_part(session, resource, planned, {}, unchanged)
+    output = _make(session, resource, planned, {}, unchanged)
     resource = session.resources.get(change.address, resource)
     if resource.place not in (None, change.place):
         resource = replace(resource, versions=(), current=None)  # they lie in the store that was left
@@ -114,21 +115,38 @@ def _renamed(change: Change, current: Version) -> bool:
 def _without_stale_run(session: Session, change: Change, resource: Resource) -> Resource:
     """Two runs for one address never go on at once: a run left by an earlier apply for another identity ends first."""
     intent = resource.intent
-    if intent is None or not _definitely_other(session, change, intent.identity):
+    if intent is None or _makes(session, change, intent):
         return resource
     return settle_run(session, resource)
 
 
-def _definitely_other(session: Session, change: Change, identity: str) -> bool:
-    for planned in change.parts:
-        own = {change.address: session.outputs.get(change.address, EMPTY)}
-        try:
-            recipe = session.fill(planned.part.recipe, own)
-        except ExecutionError:
-            return False  # evidence of an output not yet made: its identity is not known before
-        if identity_of(planned.part.prefix, planned.part.revision, recipe) == identity:
-            return False
-    return True
+def _make(
+    session: Session,
+    resource: Resource,
+    planned: PlannedPart,
+    own: Mapping[Address, Mapping[str, Any]],
+    unchanged: str | None,
+) -> Made:
+    """Make the part; a run that was begun for it and turns out not to be needed ends."""
+    made = make_part(session, resource, planned, own, unchanged)
+    left = session.resources.get(resource.address, resource)
+    if made.how != "made" and left.intent is not None and left.intent.part_name == planned.part.name:
+        settle_run(session, left)
+    return made
+
+
+def _makes(session: Session, change: Change, intent: Intent) -> bool:
+    """Whether the change would go on with the very run that the intent began."""
+    planned = next((each for each in change.parts if each.part.name == intent.part_name), None)
+    if planned is None:
+        return False
+    if planned.identity is not None:
+        return planned.identity == intent.identity
+    try:
+        recipe = session.fill(planned.part.recipe)
+    except ExecutionError:
+        return False  # the evidence of an output that is yet to be made
+    return identity_of(planned.part.prefix, planned.part.revision, recipe) == intent.identity
 
 
 def _recorded_or_new(resource: Resource, output: Made, inputs: Frozen, now: float, *, judged: bool) -> Version:
@@ -161,7 +179,7 @@ def _evidence(session: Session, change: Change, others: list[PlannedPart], versi
     resource = session.resources[change.address]
     own = {change.address: version_outputs(change.place, version)}
     known = version.evidence.identity if version.evidence else None
-    return make_part(session, resource, planned, own, known)
+    return _make(session, resource, planned, own, known)
 
 
 def _record(session: Session, change: Change, version: Version, made: tuple[Made, Made | None]) -> Outcome:

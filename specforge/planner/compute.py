@@ -14,7 +14,7 @@ from specforge.core.diagnostics import Diagnostic, has_errors
 from specforge.core.digest import identity_of
 from specforge.core.errors import PlanError
 from specforge.core.queries import LookAtJob, Presence, Query, Seen
-from specforge.core.state import State
+from specforge.core.state import Intent, State
 from specforge.core.values import EMPTY, holes_in
 from specforge.planner.artifacts import settle_artifact
 from specforge.planner.definitions import settle_definition, settle_place
@@ -175,22 +175,23 @@ def _runs_in_flight(planning: Planning) -> tuple[RunInFlight, ...]:
             state = "ended"
         else:
             continue  # nothing had been started
-        wanted = _still_wanted(planning, address, intent.identity)
+        wanted = _still_wanted(planning, address, intent)
         runs.append(RunInFlight(address, intent.part_name, intent.identity, state, wanted, intent.started, intent.work))
     return tuple(runs)
 
 
-def _still_wanted(planning: Planning, address: Address, identity: str) -> bool:
-    """Whether the change of this address would make just this; undecided parts count as wanted until they are known."""
+def _still_wanted(planning: Planning, address: Address, intent: Intent) -> bool:
+    """Whether the change of this address would go on with just this run."""
     change = planning.settled.get(address, UNSETTLED).change
-    return change is not None and any(_makes(planning, each, identity) for each in change.parts)
+    if change is None:
+        return False
+    return any(_makes(planning, each, intent) for each in change.parts if each.part.name == intent.part_name)
 
 
-def _makes(planning: Planning, planned: PlannedPart, identity: str) -> bool:
+def _makes(planning: Planning, planned: PlannedPart, intent: Intent) -> bool:
     if planned.identity is not None:
-        return planned.verb is Verb.MAKE and planned.identity == identity
-    # The evidence of an output not yet made has an identity that nobody knows: its run is kept until then.
+        return planned.verb is Verb.MAKE and planned.identity == intent.identity
     filled = fill_recorded(planned.part.recipe, planning.state)
     if holes_in(filled):
-        return True
-    return identity_of(planned.part.prefix, planned.part.revision, filled) == identity
+        return False  # what it was about is not what is recorded now
+    return identity_of(planned.part.prefix, planned.part.revision, filled) == intent.identity
