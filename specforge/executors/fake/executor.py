@@ -126,7 +126,7 @@ class FakeExecutor:
             return Result(self._copy(step))
         if isinstance(step, EnsureToolchain):
             return Result(self._toolchain(step))
-        return Result(publishing.ensure_place(self._world, step))
+        return Result(publishing.ensure_place(self._world, step, key))
 
     def _toolchain(self, step: EnsureToolchain) -> Frozen:
         have = (str(step.place), digest_of_value(step.lock))

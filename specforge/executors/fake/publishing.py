@@ -133,14 +133,23 @@ def unpublish(world: FakeWorld, step: Unpublish, key: Key) -> Frozen:
     return EMPTY
 
 
-def ensure_place(world: FakeWorld, step: EnsurePlace) -> Frozen:
-    """Make a place be as wanted, or take it away; a store that still holds data stays."""
+def ensure_place(world: FakeWorld, step: EnsurePlace, key: Key) -> Frozen:
+    """Make a place be as wanted, or take it away once no lineage uses it; a store that holds data stays, too."""
+    users = world.users.setdefault(str(step.place), set())
+    if step.wanted is not None:
+        users.add(key.lineage)
+    else:
+        users.discard(key.lineage)
+        if users:
+            return EMPTY
+    if step.wanted is None and any(job.running for (at, _), job in world.jobs.items() if at == str(step.place)):
+        raise failed(f"jobs run at {step.place}", hint="wait for them, or cancel them")
     places, name = world.made_places, str(step.place)
     kept = len(world.store(step.place).living())
     if places.get(name) != step.wanted and not (step.wanted is None and kept):
         with world.effect("place", step.place):
             if step.wanted is None:
-                places.pop(name)
+                places.pop(name, None)
             else:
                 places[name] = step.wanted
     return Frozen(kept=kept) if step.wanted is None else EMPTY

@@ -36,6 +36,7 @@ class FakeWorld:
         self.disks: dict[str, Files] = {}
         self.stores: dict[str, FakeStoreData] = {}
         self.made_places: dict[str, Frozen] = {}
+        self.users: dict[str, set[str]] = {}
         self.toolchains: set[tuple[str, str]] = set()
         self.jobs: dict[tuple[str, str], Job] = {}
         self.starts: Counter[str] = Counter()

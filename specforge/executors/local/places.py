@@ -10,13 +10,13 @@ from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ExecutionError
 from specforge.core.queries import Presence, Seen
 from specforge.core.values import Frozen
-from specforge.executors.base import StepContext
+from specforge.executors.base import StepContext, StepEvent
 from specforge.executors.local import failures
 from specforge.executors.local.pool import Pool
 from specforge.executors.local.run import RunFolder
 from specforge.runtimes.job.collect import remove
 
-_OURS = ("runs", "slots", "copies", "listings")
+_OURS = ("runs", "slots", "copies", "listings", "users")
 
 
 def look(pool: Pool) -> Seen:
@@ -32,11 +32,21 @@ def look(pool: Pool) -> Seen:
 
 
 def ensure(pool: Pool, wanted: Frozen | None, context: StepContext) -> None:
-    """Make the pool's folder; `wanted` None: remove what we made in it. Raises ExecutionError while jobs run."""
+    """Make the pool's folder; `wanted` None: remove what we made in it, once nobody uses it any more.
+
+    Environments and clones may share a pool: each state's lineage leaves its mark in `users`. Raises ExecutionError
+    while jobs run.
+    """
+    users = pool.folder / "users"
     try:
         if wanted is not None:
-            for name in ("runs", "slots"):
+            for name in ("runs", "slots", "users"):
                 (pool.folder / name).mkdir(parents=True, exist_ok=True)
+            (users / context.key.lineage).touch()
+            return
+        (users / context.key.lineage).unlink(missing_ok=True)
+        if users.is_dir() and os.listdir(users):
+            context.emit(StepEvent("state", "the pool stays: another environment uses it"))
             return
         running = [run.name for run in _runs(pool) if run.is_running()]
         if running:
