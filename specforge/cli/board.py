@@ -132,4 +132,5 @@ def ended_words(event: ChangeEnded) -> str:
     """Return one calm line about a change that is over."""
     if event.outcome == "skipped":
         return f"{event.address}  skipped" + (f" because of {event.because}" if event.because else "")
-    return f"{event.address}  {outcome_words(event)}  ({text.duration(event.seconds)})"
+    took = text.took(event.seconds)
+    return f"{event.address}  {outcome_words(event)}" + (f"  ({took})" if took else "")

@@ -81,21 +81,22 @@ def progress(
                     except BrokenPipeError:
                         gone = True  # whoever read has left; the apply goes on to its end
 
-        yield Progress(sink, board.say if _is_live(output) else _write_at_once)
+        yield Progress(sink, board.say if is_live(output) else _write_at_once)
 
 
 @contextmanager
 def _shown(output: Output, board: Board) -> Iterator[Callable[[Event], None]]:
     if output.as_json:
         yield lambda event: output.text(json.dumps(events_json(event), ensure_ascii=False))
-    elif _is_live(output):
+    elif is_live(output):
         with live(board) as show:
             yield show
     else:
         yield PlainLines(sys.stderr).take
 
 
-def _is_live(output: Output) -> bool:
+def is_live(output: Output) -> bool:
+    """Return whether the live tree is shown: standard error is a terminal that can move its cursor."""
     return not output.as_json and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 

@@ -46,7 +46,6 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF153": ("Not a time", "`--since` wants a length of time or a point in time."),
     "SF154": ("Files are in the way", "`spec init` overwrites nothing."),
     "SF155": ("The project cannot be written", "`spec init` may not write in that folder."),
-    "SF156": ("Unknown engine", "`spec lock` was given a name that is no engine."),
     # ---- planning ----
     "SF201": ("Unknown version", "`NAME@VERSION` asks for a version that was never published."),
     "SF202": (
@@ -136,6 +135,9 @@ CODES: Mapping[str, tuple[str, str]] = {
     ),
     "SF461": ("No Python for the toolchain", "No interpreter of the locked Python version is found."),
     "SF462": ("No room for the toolchain", "The disk of the cache folder is full."),
+    "SF463": ("The toolchain cannot be locked", "The engine is unknown, or its requirements cannot be met."),
+    "SF464": ("The package index cannot be reached", "`spec lock` needs the package index that pip is configured with."),
+    "SF465": ("uv is missing", "Toolchains are resolved and installed with uv, which comes with specforge."),
     "SF490": ("The fake world refuses", "For tests: a fault was injected."),
     "SF491": ("The fake place is unreachable", "For tests: the place was made unreachable."),
     # ---- plugins ----

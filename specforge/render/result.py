@@ -99,17 +99,19 @@ def render_result(
     result: Result,
     *,
     logs: Mapping[Address, Sequence[str]] | None = None,
+    table: bool = True,
     color: bool = False,
     width: int = 100,
 ) -> str:
     """Return the end of an apply as text: what became of each change, the root causes of failures, counts.
 
-    `logs`: the last lines of the output of each change's jobs; shown for those that failed.
+    `logs`: the last lines of the output of each change's jobs; shown for those that failed. `table=False` leaves out
+    what became of each change, where the progress has shown it.
     """
     paint = Paint(color)
     outcomes: list[Outcome] = list(result.outcomes.values())
     sections = [
-        _table(outcomes, paint, width),
+        _table(outcomes, paint, width) if table else [],
         *(_root_cause(each, (logs or {}).get(each.address, ()), paint, width) for each in outcomes if _is_cause(each)),
         _skipped(outcomes, paint, width),
         [paint(last_line(result), "bold")],
@@ -138,7 +140,7 @@ def _table(outcomes: Sequence[Outcome], paint: Paint, width: int) -> list[str]:
         mark, style = MARKS.get(each.outcome, ("?", "bold"))
         words, *others = text.wrap(outcome_words(each), second, "", "")
         cells = f"{text.pad(str(each.address), first)}  {text.pad(words, second)}"
-        lines.append(f"  {paint(mark, style)} {cells}  {paint(text.duration(each.seconds), 'dim')}")
+        lines.append(f"  {paint(mark, style)} {cells}  {paint(text.took(each.seconds), 'dim')}".rstrip())
         lines += [" " * (first + 6) + line for line in others]
     return lines
 

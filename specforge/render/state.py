@@ -110,11 +110,34 @@ def _short(value: object) -> str:
 
 
 def figures(values: Mapping[str, Any], indent: str, width: int) -> Iterator[str]:
-    """Give the figures of an evaluation: numbers first, then per-label tables and matrices in one line each."""
+    """Give the figures of an evaluation: numbers first, then tables per label and matrices."""
     numbers = {key: item for key, item in values.items() if isinstance(item, int | float)}
     yield from text.table([(key, number(item)) for key, item in sorted(numbers.items())], indent=indent)
-    others = {key: item for key, item in values.items() if key not in numbers}
-    yield from _mapping(others, indent, width)
+    for key, item in values.items():
+        if key in numbers:
+            continue
+        rows = _rows(item)
+        if rows:
+            yield f"{indent}{key}"
+            yield from (text.cut(line, width) for line in text.table(rows, indent=indent + "  "))
+        else:
+            yield from _mapping({key: item}, indent, width)
+
+
+def _rows(item: object) -> list[tuple[str, ...]]:
+    """Return a mapping of mappings with the same numbers, or a labelled matrix, as rows of a table; else nothing."""
+    if not isinstance(item, Mapping) or not item:
+        return []
+    if set(item) == {"labels", "matrix"}:
+        labels = [str(each) for each in item["labels"]]
+        return [("", *labels), *((label, *map(str, row)) for label, row in zip(labels, item["matrix"], strict=False))]
+    inner = list(item.values())
+    if not all(isinstance(each, Mapping) and list(each) == list(inner[0]) for each in inner):
+        return []
+    if not all(isinstance(cell, int | float) for each in inner for cell in each.values()):
+        return []
+    head = ("", *(str(key).replace("_", " ") for key in inner[0]))
+    return [head, *((str(key), *(number(cell) for cell in each.values())) for key, each in item.items())]
 
 
 def number(value: float) -> str:

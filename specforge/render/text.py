@@ -104,6 +104,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} days"
 
 
+def took(seconds: float) -> str:
+    """Return a duration worth telling, or nothing."""
+    return duration(seconds) if seconds >= 0.05 else ""
+
+
 def size(count: float) -> str:
     """Return a number of bytes as people say it: `812 B`, `1.4 MB`."""
     if count < 1000:

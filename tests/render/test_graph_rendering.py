@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from specforge.core.address import Address
 from specforge.planner.graph import Edge, Graph
 from specforge.render.graph import graph_json, render_graph, render_mermaid
@@ -51,7 +53,7 @@ def test_empty() -> None:
 def test_long_chain() -> None:
     """A chain of thousands is no problem."""
     chain = [Address("dataset", f"d{index}") for index in range(3000)]
-    edges = {each: (Edge(each, before, "base"),) for before, each in zip(chain, chain[1:], strict=False)}
+    edges = {each: (Edge(each, before, "base"),) for before, each in pairwise(chain)}
     assert len(render_graph(Graph(tuple(chain), {chain[0]: (), **edges})).splitlines()) == 3000
 
 

@@ -18,7 +18,7 @@ from specforge.cli.boundary import FAILED, INTERRUPTED, OK
 from specforge.cli.commands import planning
 from specforge.cli.commands.planning import Wishes
 from specforge.cli.output import Output
-from specforge.cli.progress import Tails, progress
+from specforge.cli.progress import Tails, is_live, progress
 from specforge.cli.session import Session, command_line, no_collector, principal
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import PlanError
@@ -84,6 +84,7 @@ def _approved(plan: Plan, output: Output) -> bool:
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if answer.strip() == "yes":
+        sys.stderr.write("\n")
         return True
     output.note(("" if answer.endswith("\n") else "\n") + "Nothing was done.")
     return False
@@ -152,4 +153,6 @@ def _say_result(result: ApplyResult, tails: Tails, output: Output) -> None:
     if not result.outcomes and not result.interrupted:
         return
     logs = {key: tuple(lines) for key, lines in tails.lines.items()}
-    output.text("\n" + render_result(result, logs=logs, color=output.color, width=output.width))
+    # On a terminal the line of each change has just scrolled by.
+    table = not (is_live(output) and sys.stdout.isatty())
+    output.text("\n" + render_result(result, logs=logs, table=table, color=output.color, width=output.width))

@@ -8,8 +8,7 @@ from typing import Any
 from specforge.cli.boundary import OK
 from specforge.cli.output import Output
 from specforge.cli.session import Session
-from specforge.core.diagnostics import Diagnostic
-from specforge.core.errors import ConfigError
+from specforge.core.values import Frozen
 
 
 def lock(session: Session, output: Output, engine: str | None, *, upgrade: bool) -> int:
@@ -27,12 +26,11 @@ def lock_project(session: Session, output: Output, engine: str | None, *, upgrad
     from specforge.engine.locking import resolve
     from specforge.loading.lockfile import read_lock, write_lock
 
-    entries: dict[str, Mapping[str, Any]] = dict(read_lock(session.root))
+    entries: dict[str, Frozen] = dict(read_lock(session.root))
     made: dict[str, Any] = {}
     for name in [engine] if engine else used_engines(session, entries):
         if name in entries and not upgrade:
             continue
-        _check_known(name)
         output.note(f"resolving {name} …")
         entry = resolve(name, upgrade, entries.get(name))
         if entry == entries.get(name):
@@ -50,14 +48,6 @@ def used_engines(session: Session, entries: Mapping[str, Any]) -> list[str]:
     """Return the engines that declared resources name in a field `framework`, and those locked already."""
     declared = {getattr(each.spec, "framework", None) for each in session.project.resources.values()}
     return sorted({name for name in declared if isinstance(name, str)} | set(entries))
-
-
-def _check_known(name: str) -> None:
-    from specforge.runtimes import ENGINES
-
-    if name not in ENGINES:
-        known = ", ".join(f"`{each}`" for each in sorted(ENGINES))
-        raise ConfigError(Diagnostic("SF156", "Unknown engine", f"`{name}` is no engine", hint=f"there are: {known}"))
 
 
 def _summary(entry: Mapping[str, Any]) -> dict[str, Any]:
