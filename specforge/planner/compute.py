@@ -8,6 +8,7 @@ identities and outputs from the record and needs two rounds.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, has_errors
@@ -52,7 +53,7 @@ def plan(
                 planning.settled[address] = _settle(planning, address)
         gone = [each for each in state.resources if each not in project.resources]
         taken_away = () if options.targets else removals(planning, gone)
-    runs = _runs_in_flight(planning)
+    runs = _runs_in_flight(planning, planning.settled.keys() | {each.address for each in taken_away})
     if planning.wanted:
         return Wanted(tuple(planning.wanted))
     if has_errors(planning.diagnostics):
@@ -161,10 +162,13 @@ def _subject(
 # ---- runs that an interrupted apply left ----
 
 
-def _runs_in_flight(planning: Planning) -> tuple[RunInFlight, ...]:
+def _runs_in_flight(planning: Planning, planned: AbstractSet[Address]) -> tuple[RunInFlight, ...]:
+    """Return the runs of what this plan is about; those of others are left alone."""
     runs = []
     intents = {each.address: each.intent for each in planning.state.resources.values() if each.intent is not None}
     for address, intent in sorted(intents.items(), key=lambda item: item[0]):
+        if address not in planned:
+            continue
         seen = [planning.ask(LookAtJob(place, key)) for place, key in intent.jobs]
         answers = [each for each in seen if each is not None]
         if any(each.presence is Presence.UNREACHABLE for each in answers):
@@ -185,6 +189,8 @@ def _still_wanted(planning: Planning, address: Address, intent: Intent) -> bool:
     change = planning.settled.get(address, UNSETTLED).change
     if change is None:
         return False
+    if not change.parts:
+        return True  # nothing is decided about it, so nothing is ended either
     return any(_makes(planning, each, intent) for each in change.parts if each.part.name == intent.part_name)
 
 

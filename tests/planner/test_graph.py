@@ -69,7 +69,7 @@ def test_a_cycle_is_told_as_it_is_read(paper: Paper) -> None:
 def test_a_reference_to_itself_is_a_cycle_unless_pinned(paper: Paper) -> None:
     """`digits@V0001` reads a published version and closes no cycle."""
     paper.edit("training.digits", "from_model", "digits")
-    with pytest.raises(ConfigError, match="training.digits → training.digits"):
+    with pytest.raises(ConfigError, match=r"training\.digits → training\.digits"):
         build_graph(paper.project)
     paper.edit("training.digits", "from_model", "digits@V0001")
     assert Address("training", "digits") in build_graph(paper.project).order

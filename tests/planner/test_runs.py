@@ -84,12 +84,36 @@ def test_an_intent_without_a_job_is_no_run(edited: Paper) -> None:
     assert edited.plan().runs == ()
 
 
-def test_a_first_training_that_was_interrupted_is_wanted(paper: Paper) -> None:
-    """Nothing is recorded but the intent; while inputs are not known yet, the run is kept."""
+def test_a_first_training_whose_inputs_are_made_anew_does_not_go_on(paper: Paper) -> None:
+    """Nothing is recorded of its inputs, so what the run was about is not what would be made."""
     interrupt(paper, "a" * 64, "running")
     plan = paper.plan()
     assert change_of(plan, "training.digits").parts[0].identity is None
-    assert run_of(plan).wanted
+    assert not run_of(plan).wanted
+
+
+def test_the_part_that_began_a_run_decides(edited: Paper) -> None:
+    """An evaluation does not go on as a training of the same identity."""
+    interrupt(edited, identity_of_next(edited), "running", "evidence")
+    assert not run_of(edited.plan()).wanted
+
+
+def test_a_run_is_not_ended_while_nothing_is_decided(edited: Paper) -> None:
+    """Its store or its pool is out of reach: the plan is empty and leaves it alone."""
+    interrupt(edited, identity_of_next(edited), "running")
+    for place in ("folder:.specforge/artifacts", str(POOL)):
+        edited.world.unreachable = {place}
+        plan = edited.plan()
+        assert run_of(plan).wanted
+        assert plan.empty
+
+
+def test_a_targeted_plan_leaves_other_runs_alone(edited: Paper) -> None:
+    """What the plan is not about is neither attached to nor cancelled."""
+    interrupt(edited, "b" * 64, "running")
+    assert edited.plan(targets=("dataset.digits",)).runs == ()
+    assert edited.plan(destroy=True, targets=("dataset.digits",)).runs == ()
+    assert not run_of(edited.plan(destroy=True)).wanted
 
 
 def test_a_run_whose_inputs_may_change_is_judged_by_the_record(edited: Paper) -> None:
