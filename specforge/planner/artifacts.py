@@ -98,7 +98,8 @@ def _recorded_as(node: Node, identity: str) -> Version | None:
 def _predicted(node: Node) -> str | None:
     if node.desire.pinned or node.desire.series is None:
         return node.desire.pinned
-    taken = {each.version for each in node.record.versions} if node.record else set()
+    stays = node.record is not None and node.record.place == node.desire.place
+    taken = {each.version for each in node.record.versions} if node.record and stays else set()
     number = len(taken) + 1
     while node.desire.series.version(number) in taken:
         number += 1

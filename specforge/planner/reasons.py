@@ -55,8 +55,11 @@ def _scan_reason(name: str, seen: Seen) -> Iterator[Reason]:
     if not any(number for _, number, _ in counts):
         return
     parts = [f"{sign}{number} file{'' if number == 1 else 's'}" for sign, number, _ in counts if number]
-    lines = tuple(f"{sign} {path}" for sign, _, key in counts for path in seen.facts.get(f"{key}_paths", ()))
-    yield Reason(f"{name}: {', '.join(parts)}", lines)
+    lines = [f"{sign} {path}" for sign, _, key in counts for path in seen.facts.get(f"{key}_paths", ())]
+    left_out = sum(number for _, number, _ in counts) - len(lines)
+    if left_out > 0:
+        lines.append(f"and {left_out:,} more")
+    yield Reason(f"{name}: {', '.join(parts)}", tuple(lines))
 
 
 def _input_reason(planning: Planning, node: Node, given: Input) -> Iterator[Reason]:

@@ -44,8 +44,7 @@ def _last_first(recorded: Mapping[Address, Resource]) -> list[Address]:
 def _removal(planning: Planning, record: Resource) -> Change:
     kind = planning.project.kinds.by_prefix.get(record.address.kind)
     lifecycle = Lifecycle(record.lifecycle)
-    asked = planning.options.destroy
-    reasons: tuple[Reason, ...] = (Reason("destroy" if asked else "no longer declared"),)
+    reasons = () if planning.options.destroy else (Reason("no longer declared"),)
     action = (
         Action.FORGET if lifecycle is Lifecycle.ARTIFACT and not planning.options.delete_artifacts else Action.DELETE
     )
