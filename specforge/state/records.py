@@ -248,13 +248,16 @@ def _frozen(value: Any) -> Any:
     """The same as `frozen` of fresh JSON, without its type tests: only dicts and lists can occur."""
     if not value:
         return EMPTY
-    return Frozen({key: item if type(item) in _SCALARS else _inner(item) for key, item in value.items()})
+    for item in value.values():
+        if type(item) not in _SCALARS:
+            return Frozen({key: _inner(item) for key, item in value.items()})
+    return Frozen(value)
 
 
 def _inner(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple([item if type(item) in _SCALARS else _inner(item) for item in value])
-    return _frozen(value)
+    if type(value) in _SCALARS:
+        return value
+    return tuple([_inner(item) for item in value]) if isinstance(value, list) else _frozen(value)
 
 
 def decode_detail(text: str) -> Frozen:

@@ -214,7 +214,8 @@ def test_a_killed_writer_loses_nothing_it_reported(tmp_path, committer):
         for _ in range(chance.randrange(1, 40)):
             reported = int(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
-        rest = process.communicate()[0].split()
+        rest = process.stdout.read().split()
+        process.wait(30)
         reported = int(rest[-1]) if rest else reported
         backend = SqliteBackend(tmp_path / "state.db")
         state = backend.read()
@@ -413,6 +414,7 @@ def test_a_folder_that_cannot_be_written_when_the_file_is_to_be_made(folder):
 def test_no_right_to_read(folder):
     """A state that may not be read is an error, not an empty state."""
     (folder / "a").mkdir()
+    (folder / "nothing").mkdir()
     backend = SqliteBackend(folder / "a" / "state.db")
     write(backend, Note(None, "x"))
     for path, mode in ((folder / "a" / "state.db", 0o000), (folder / "a", 0o600)):
