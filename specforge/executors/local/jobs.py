@@ -24,6 +24,12 @@ from specforge.executors.toolchains import ensure_toolchain
 
 _POLL = 0.02
 _GRACE = 10.0
+_WRAPPER = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+from specforge.runtimes.job.wrapper import main
+main(sys.argv[2], 3)
+"""
 _PHASES = {"waiting": "waiting for a free slot", "running": "running", "collecting": "collecting what it left"}
 
 
@@ -143,13 +149,11 @@ def start_wrapper(run: Path, staging: int) -> int:
     import specforge
 
     base = str(Path(specforge.__file__).parents[1])
-    # The interpreter is started bare: neither site-packages nor the user's variables have a say in it.
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from specforge.runtimes.job.wrapper import main; "
-    code += "main(sys.argv[2], 3)"
     log = str(run / "wrapper.err")
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-I", "-S", "-c", code, base, str(run)],
+        # Bare: neither site-packages nor the user's variables have a say in it.
+        [sys.executable, "-I", "-S", "-c", _WRAPPER, base, str(run)],
         {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -26,6 +26,7 @@ def request_of(step: RunJob, pool: Pool, run: Path, python: str, procedures: str
         "slots": pool.slots,
         "need": pool.need(limits),
         "cpu": pool.cpu,
+        "cpu_share": pool.cpu_share(limits),
         "memory": pool.memory_share(limits),
         "timeout": step.timeout,
         "retry": step.retry,

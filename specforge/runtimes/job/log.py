@@ -17,6 +17,8 @@ _TIME = struct.Struct("<dQ")
 _FINE = 0.05
 _COARSE = 1.0
 _FINE_RECORDS = 2000
+_RESERVE = 1 << 14
+_KEPT_OF_LOST = 1 << 13
 
 
 def _head_room(limit: int) -> int:
@@ -50,8 +52,10 @@ class LogWriter:
         self._noted = 0.0
         self._records = 0
         self._at_line_start = True
+        self._lost_end = b""
         self.lost = 0
         self.problem = ""
+        reserve(os.path.join(self._parts, "reserve"), _RESERVE)
 
     def write(self, data: bytes) -> None:
         """Keep the bytes, as far as the allowance and the disk permit."""
@@ -67,6 +71,7 @@ class LogWriter:
                 written = os.write(self._file, view[: self._room])
             except OSError as error:
                 self.lost += len(view)
+                self._lost_end = (self._lost_end + bytes(view[-_KEPT_OF_LOST:]))[-_KEPT_OF_LOST:]
                 self.problem = error.strerror or str(error)
                 return
             self._room -= written
@@ -79,7 +84,12 @@ class LogWriter:
         self.write(start + f"[specforge] {text}\n".encode())
 
     def close(self) -> None:
-        """Join what is kept to one file."""
+        """Join what is kept to one file. A full disk has room for the last words: it was set aside."""
+        os.unlink(os.path.join(self._parts, "reserve"))
+        if self.lost:
+            end, self._lost_end = self._lost_end, b""
+            self.say(f"{self.lost:,} bytes of the log could not be written: {self.problem}; they end with:")
+            self.write(end)
         os.close(self._file)
         os.close(self._times)
         if self._part < 0:
@@ -128,6 +138,15 @@ class LogWriter:
         os.replace(text.name, os.path.join(self._parts, "layout"))
         for part in kept:
             os.unlink(os.path.join(self._parts, str(part)))
+
+
+def reserve(path: str, size: int) -> None:
+    """Set room aside on the disk, as a file to remove when the room is needed; as much of it as there is."""
+    with open(path, "wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            return  # there is none: whatever is written next says so
 
 
 def _content(path: str) -> bytes:

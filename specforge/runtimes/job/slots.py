@@ -64,14 +64,18 @@ class Slots:
         return len(self.held) >= need
 
 
-def cores_for(slots: list[int], count: int, processors: float) -> list[int]:
-    """Return the processors that a job in these slots may use: its share of the pool's, at least one."""
+def cores_for(slots: list[int], count: int, processors: float, most: float) -> list[int]:
+    """Return the processors that a job in these slots may use: its share of the pool's, at most `most`."""
     known = sorted(os.sched_getaffinity(0))
-    usable = known[: max(1, min(len(known), -int(-processors // 1)))]
+    usable = known[: max(1, min(len(known), _up(processors)))]
     share = processors / count
     cores: set[int] = set()
     for slot in slots:
         first = int(slot * share)
-        last = max(first + 1, -int(-(slot + 1) * share // 1))
+        last = max(first + 1, _up((slot + 1) * share))
         cores |= {usable[index % len(usable)] for index in range(first, last)}
-    return sorted(cores)
+    return sorted(cores)[: max(1, _up(most))]
+
+
+def _up(number: float) -> int:
+    return -int(-number // 1)

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 
-from specforge.runtimes.job.log import LogWriter
+from specforge.runtimes.job.log import LogWriter, reserve
 from specforge.runtimes.job.process import (
     CannotStart,
     Command,
@@ -40,6 +40,7 @@ def main(run: str, staging: int) -> None:
     """Be the wrapper of the run in this folder; `staging` is the starter's lock, let go once ours is held."""
     os.umask(0o022)
     os.chdir(run)
+    _close_inherited(staging)
     lock = open_lock(os.path.join(run, "lock"))
     # Those who look at the lock hold it for a moment: wait for them.
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -64,7 +65,8 @@ class Wrapper:
         self._peak = 0
         self._left: dict[str, Any] = {"outputs": {}, "facts": None}
         adopt_orphans()
-        self._reserve()
+        # Room for the status, so that a job that fills the disk can still say so.
+        reserve(os.path.join(run, "reserve"), _RESERVE)
 
     def run(self) -> None:
         """Wait for slots, run the program, collect what it left, write the status."""
@@ -117,7 +119,7 @@ class Wrapper:
             held = slots.take(request["need"], waiting, time.sleep)
         finally:
             self._bell.raising(False)
-        return cores_for(held, request["slots"], request["cpu"])
+        return cores_for(held, request["slots"], request["cpu"], request["cpu_share"])
 
     def _once(self, cores: list[int]) -> Ending:
         """Run the program once."""
@@ -173,10 +175,12 @@ class Wrapper:
 
     def _trouble(self) -> str:
         """Say what may have been the matter, in addition to the exit code."""
+        disk = os.statvfs(self._run)
+        if disk.f_bavail * disk.f_frsize < _RESERVE:
+            return " (the disk of the pool is full)"
         if self._log.lost:
             return f" ({self._log.lost:,} bytes of its log could not be written: {self._log.problem})"
-        disk = os.statvfs(self._run)
-        return " (the disk of the pool is full)" if disk.f_bavail * disk.f_frsize < _RESERVE else ""
+        return ""
 
     def _finish(self, ending: Ending, ended: float) -> None:
         from specforge.runtimes.job.collect import clean
@@ -200,14 +204,6 @@ class Wrapper:
         os.unlink(os.path.join(self._run, "reserve"))
         _write_json(self._run, "status.json", status)
 
-    def _reserve(self) -> None:
-        """Set room aside for the status, so that a job that fills the disk can still say so."""
-        with open(os.path.join(self._run, "reserve"), "wb") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, _RESERVE)
-            except OSError as error:
-                self._log.problem = error.strerror or str(error)
-
     def _phase(self, word: str) -> None:
         try:
             _write(os.path.join(self._run, "phase"), word.encode())
@@ -228,6 +224,16 @@ class Wrapper:
             if name != "work":
                 os.mkdir(os.path.join(self._run, name))
         shutil.copytree(os.path.join(self._run, "work.first"), os.path.join(self._run, "work"), symlinks=True)
+
+
+def _close_inherited(last: int) -> None:
+    """Close what the starter left open beyond `last`: a job that runs on must not keep anything of it."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > last:
+            try:
+                os.close(int(name))
+            except OSError:
+                continue  # it was the listing itself
 
 
 def _widen(pipe: int) -> None:
