@@ -72,7 +72,7 @@ def test_a_changed_source_is_noticed(bench):
 def test_a_job_that_fails_has_ended(bench):
     """A bad exit, a missing output and unreadable facts use the attempt up, and say so again when asked again."""
     cases = [
-        (Made(exit=3, log=("boom",)), {}, "status 3"),
+        (Made(exit=3, log=("boom",)), {}, "exit code 3"),
         (Made(), {}, "write a model"),
         (Made({"model/a": b"1", "facts.json": b"{"}), {"facts": "facts.json"}, "facts.json"),
         (Made({"model/a": b"1"}), {"facts": "facts.json"}, "facts.json"),
@@ -426,6 +426,19 @@ def test_a_store_with_data_stays(bench):
     bench.publish()
     assert bench.perform(EnsurePlace(STORE, None), key("place")) == {"kept": 1}
     assert bench.see(LookAtPlace(STORE)).presence is Presence.PRESENT
+
+
+def test_a_busy_pool_stays(bench):
+    """A pool is not taken away while jobs run in it."""
+    bench.perform(EnsurePlace(POOL, Frozen(slots=2)), key("place"))
+    bench.world.faults[("before", "job end")] = Fault.CRASH
+    with pytest.raises(SimulatedCrash):
+        bench.train()
+    with pytest.raises(ExecutionError, match="jobs run"):
+        bench.perform(EnsurePlace(POOL, None), key("place"))
+    bench.world.finish()
+    bench.perform(EnsurePlace(POOL, None), key("place"))
+    assert bench.see(LookAtPlace(POOL)).presence is Presence.ABSENT
 
 
 def test_exports_lie_beside_the_version(bench):

@@ -23,10 +23,10 @@ _POLL = 0.01
 class FakeWorld:
     """Everything that executors would reach, in memory. Safe to use from several threads.
 
-    Tests set: `project` (the files of the user's folder), `program` (what jobs do), `long` (step names whose jobs run
-    until `finish`), `unreachable` (places, as texts), `outside` (gives who reads trees at places that are not of this
-    world), `faults`: {n: fault} strikes at the nth point passed, counted from 0, and {(when, effect): fault} at the
-    next point of that name; each strikes once. `points` are the points passed so far.
+    Tests set: `project` (the files of the user's folder); `program` (what jobs do); `long` (jobs with such a step name
+    or word in `argv` run until `finish`); `unreachable` (places, as texts); `outside` (gives who reads trees at places
+    that are not of this world, or None); `faults`: {n: fault} strikes at the nth point passed, counted from 0, and
+    {(when, effect): fault} at the next point of that name; each strikes once. `points` are the points passed so far.
     """
 
     def __init__(self) -> None:
@@ -193,7 +193,7 @@ class FakeWorld:
 
     def is_long(self, job: Job) -> bool:
         """Return whether a job runs until somebody finishes or cancels it."""
-        return job.call.step.name in self.long
+        return not self.long.isdisjoint((job.call.step.name, *job.call.argv))
 
     def wait_for_end(self, job: Job, cancel: CancelToken) -> bool:
         """Wait while a long job runs; return False if a stop was asked for meanwhile."""
@@ -227,7 +227,7 @@ class FakeWorld:
                 except (KeyError, ValueError):
                     job.reason = f"it left no readable `{step.facts}`"
             if made.exit:
-                job.reason = f"it exited with status {made.exit}"
+                job.reason = f"it ended with exit code {made.exit}"
             job.trees = Frozen(trees)
             self._ended(job)
 
