@@ -180,7 +180,7 @@ def live(board: Board) -> Iterator[Callable[[Event], None]]:
         def take(event: Event) -> None:
             line = board.take(event)
             if line is not None:
-                mark, style = MARKS.get(getattr(event, "outcome", ""), ("·", "dim"))
+                mark, style = MARKS[event.outcome] if isinstance(event, ChangeEnded) else ("·", "dim")
                 shown.console.file.flush()
                 shown.console.print(_ansi(f"{paint(mark, style)} {line}"))
 

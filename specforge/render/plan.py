@@ -130,7 +130,7 @@ def _runs_section(runs: Iterable[RunInFlight], now: float, paint: Paint, width: 
     lines: list[str] = []
     for run in runs:
         lines += text.wrap(run_words(run, now), width, "  ", DETAIL)
-    return [paint("Runs that an earlier apply left", "bold"), *_marked(lines, paint)] if lines else []
+    return [paint("Runs not yet recorded", "bold"), *_marked(lines, paint)] if lines else []
 
 
 def run_words(run: RunInFlight, now: float) -> str:

@@ -122,9 +122,11 @@ def render_result(
 def outcome_words(outcome: Outcome) -> str:
     """Return the end of one change in words: `V0002  accuracy 0.98`, `cut off`, `refused: …`."""
     words = text.plain(outcome.words)
+    if outcome.outcome == "refused":
+        return f"refused  {words}".rstrip()  # its words name the refused version and the one that stays
     if outcome.version and not words.startswith(outcome.version):
         words = f"{outcome.version}  {words}" if words else outcome.version
-    if outcome.outcome in ("done", "refused") and words:
+    if outcome.outcome == "done" and words:
         return words
     return f"{outcome.outcome}  {words}".rstrip()
 
@@ -152,22 +154,25 @@ def _is_cause(outcome: Outcome) -> bool:
 def _root_cause(outcome: Outcome, log: Sequence[str], paint: Paint, width: int) -> list[str]:
     from specforge.render.diagnostics import render_diagnostics
 
-    diagnostics, noted = _without_log(outcome.diagnostics)
+    diagnostics, noted = _without_log(outcome.diagnostics, log)
     rendered = render_diagnostics(diagnostics, color=paint.color, width=width).rstrip("\n")
     lines = [paint(f"{outcome.address}: {outcome.outcome}", "bold"), rendered]
-    ending = noted or log
+    ending = noted if len(noted) >= len(log) else log
     if ending and outcome.outcome == "failed":
         lines.append("the end of its log:")
         lines += ["  " + text.cut(text.plain(line), max(width, 200)) for line in ending[-LOG_LINES:]]
     return lines
 
 
-def _without_log(diagnostics: Sequence[Diagnostic]) -> tuple[list[Diagnostic], list[str]]:
-    """Take the end of a job's log, which travels as a note of several lines, out of the diagnostics."""
+def _without_log(diagnostics: Sequence[Diagnostic], tail: Sequence[str]) -> tuple[list[Diagnostic], list[str]]:
+    """Take the end of a job's log, which travels as a note, out of the diagnostics.
+
+    It is told from other notes by having several lines, or by being the last line that was printed.
+    """
     kept, log = [], []
     for each in diagnostics:
         lines = (each.note or "").strip("\n").splitlines()
-        if len(lines) > 1:
+        if len(lines) > 1 or (lines and tail and lines[-1] == tail[-1]):
             log = lines
             kept.append(replace(each, note=None))
         else:

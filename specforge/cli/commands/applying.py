@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -53,7 +53,7 @@ def apply(session: Session, output: Output, wishes: Wishes, how: How, plan_file:
         return FAILED
     result, tails = _perform(session, output, plan, how)
     if not output.as_json:
-        _say_result(result, tails, output)
+        _say_result(_located(result, session), tails, output)
     if result.interrupted:
         return INTERRUPTED
     return FAILED if result.failed or plan.unreachable else OK
@@ -145,6 +145,15 @@ def handled_signals(interrupts: Interrupts, say: Callable[[str], None]) -> Itera
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _located(result: ApplyResult, session: Session) -> ApplyResult:
+    """Give the diagnostics of every failed change their places in the user's files."""
+    outcomes = {
+        address: replace(ended, diagnostics=session.locate(ended.diagnostics)) if ended.diagnostics else ended
+        for address, ended in result.outcomes.items()
+    }
+    return replace(result, outcomes=outcomes)
 
 
 def _say_result(result: ApplyResult, tails: Tails, output: Output) -> None:
