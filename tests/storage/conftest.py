@@ -10,28 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from folder_store import PLACE, opened
 
 import specforge
 from specforge.core.steps import EnsurePlace
-from specforge.core.values import EMPTY, Place
-from specforge.executors.base import Surroundings, TreeReader
-from specforge.executors.storage.executor import FolderExecutor
-from specforge.testing.storage import SUITE, Store, SuiteTrees
+from specforge.core.values import EMPTY
+from specforge.testing.storage import Store
 
 DRIVER = Path(__file__).with_name("driver.py")
-PLACE = Place("folder", "store")
-
-
-def opened(root: Path, trees: SuiteTrees | None = None, **given: Callable[[str], None]) -> Store:
-    """Return two executors on the store in `root`, which may not be there yet; the first gets `given`."""
-    trees = trees or SuiteTrees()
-
-    def reader(place: Place) -> TreeReader:
-        return trees if place == SUITE else two
-
-    surroundings = Surroundings(root, root / "cache", reader)
-    one, two = FolderExecutor(surroundings, **given), FolderExecutor(surroundings)
-    return Store(PLACE, one, two, trees)
 
 
 @pytest.fixture

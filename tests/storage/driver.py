@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PLACE, opened
+from folder_store import PLACE, opened
 
 from specforge.core.errors import ExecutionError
 from specforge.core.queries import FindVersion, LookAtArtifact, Presence

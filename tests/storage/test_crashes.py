@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import PLACE, opened
+from folder_store import PLACE, opened
 
 from specforge.core.errors import ExecutionError
 from specforge.core.queries import Presence

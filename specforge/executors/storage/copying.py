@@ -6,7 +6,6 @@ import contextlib
 import os
 import posixpath
 from collections.abc import Sequence
-from pathlib import Path
 
 from specforge.core.steps import Copy
 from specforge.core.values import Frozen, Tree
@@ -16,8 +15,8 @@ from specforge.executors.storage.failures import cancelled, changed, impossible
 from specforge.executors.storage.publishing import REPORT_EVERY, copy_checked
 from specforge.executors.storage.records import OURS
 from specforge.executors.storage.store import Readers
-from specforge.formats.folder import locate, walk
 from specforge.formats.hashing import hash_file
+from specforge.formats.ignore import LEFT_OUT, LEFT_OUT_SUFFIX
 from specforge.formats.tree import Entry, digest
 
 DRAFT = ".spec-copy-"
@@ -103,19 +102,19 @@ def _make_way(target: str, path: str) -> None:
 
 def _remove_others(target: str, entries: Sequence[Entry], disk: Disk) -> None:
     """Remove the files that are not of the tree. What is never read of a folder (`.git`, …) is never removed either."""
-    wanted = {each.path for each in entries}
-    found = walk(Path(target))
-    for each in found.files:
-        if each[0] not in wanted:
-            disk.remove(found.source(each[0]))
-    for problem in found.problems:
-        path = locate(target, problem.path)
-        if problem.path not in wanted and not os.path.isdir(path):
-            disk.remove(path)
-    for folder, _, _ in os.walk(target, topdown=False):
-        if folder != target:
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
+    wanted = {f"{target}/{each.path}" for each in entries}
+    folders = []
+    for folder, inside, files in os.walk(target):
+        links = [each for each in inside if os.path.islink(f"{folder}/{each}")]
+        inside[:] = [each for each in inside if each not in LEFT_OUT and each not in links]
+        folders += [f"{folder}/{each}" for each in inside]
+        for name in (*files, *links):
+            path = f"{folder}/{name}"
+            if path not in wanted and name not in LEFT_OUT and not name.endswith(LEFT_OUT_SUFFIX):
+                disk.remove(path)
+    for folder in reversed(folders):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 def _clear_drafts(target: str) -> None:

@@ -114,7 +114,7 @@ class FolderExecutor:
             while not folder.exists() and folder != folder.parent:
                 folder = folder.parent
             space = os.statvfs(folder)
-            writable = os.access(folder, os.W_OK) and not space.f_flag & os.ST_RDONLY
+            writable = folder.is_dir() and os.access(folder, os.W_OK) and not space.f_flag & os.ST_RDONLY
         except OSError as error:
             return explained(error, place.id).diagnostics
         if not writable:

@@ -143,7 +143,8 @@ def _put(store: Store, gathered: _Gathered, *, suspicious: bool) -> None:
     """Make every object be there: drafts, a barrier, then names, so that an object that has a name is whole."""
     holds = store.records.holds_truly if suspicious else store.records.holds
     files = {sha: each for sha, each in gathered.files.items() if not holds(sha, each[1].size)}
-    texts = {sha: text for sha, text in gathered.texts.items() if not holds(sha, len(text))}
+    # The listing of an empty tree and an empty file are one object.
+    texts = {sha: text for sha, text in gathered.texts.items() if sha not in files and not holds(sha, len(text))}
     moves: list[tuple[str, str]] = []
     total = sum(entry.size for _, entry in files.values())
     done = 0

@@ -67,7 +67,8 @@ def unpublish(store: Store, step: Unpublish) -> Frozen:
 def remove_store(store: Store) -> Frozen:
     """Take the store away if no published data are left in it; `kept` says how many builds are."""
     records = store.records
-    if records.there():
+    ours = records.there()
+    if ours:
         with store.alone():
             kept = len(_living(records))
             if kept:
@@ -77,10 +78,12 @@ def remove_store(store: Store) -> Frozen:
                     store.disk.remove_folder(f"{records.root}/{each}")
             # Who waits for the lock looks for this file once it has it; so it goes before the locks do.
             store.disk.remove(f"{records.root}/format")
-    with contextlib.suppress(OSError):
-        if set(os.listdir(records.root)) <= WRITERS:
+    with contextlib.suppress(FileNotFoundError):
+        left = set(os.listdir(records.root)) - WRITERS
+        if ours or not left:
             for each in WRITERS:
                 store.disk.remove_folder(f"{records.root}/{each}")
+        if not left:
             os.rmdir(records.root)
     return Frozen({"kept": 0})
 

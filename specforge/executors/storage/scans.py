@@ -29,6 +29,7 @@ from specforge.formats.tree import Entry, digest
 FORMAT = 1
 # The clock of a file system ticks more slowly than ours, on some every two seconds.
 YOUNG = 2_000_000_000
+HEADER = {"print", "young", "began", "digest", "facts"}
 Rows = Mapping[str, tuple[int, int, int, int, int, str, int]]
 """Remembered files: {path: (size, mtime, ctime, inode, mode, sha256, size that was read)}."""
 
@@ -43,14 +44,15 @@ class Scan:
 
 
 class Scans:
-    """Scans folders with a cache in `cache`/scans."""
+    """Scans folders with a cache in `cache`/scans. `clock` gives nanoseconds since 1970."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, clock: Callable[[], int] = time.time_ns) -> None:
         self._folder = cache / "scans"
+        self._clock = clock
 
     def scan(self, root: Path, select: Select) -> Scan:
         """Scan the folder; raises OSError if `root` itself cannot be read."""
-        began = time.time_ns()
+        began = self._clock()
         found = walk(root, select.suffixes)
         seal = _seal(found)
         file = self._file(root, select)
@@ -60,8 +62,8 @@ class Scans:
         rows = self._rows(file, header) if header is not None else {}
         entries, problems = _read(found, rows, header["began"] if header is not None else 0, select)
         scan = Scan(digest(entries), _facts(found, entries, problems), lambda: tuple(sorted(entries)))
-        young = bool(problems) or any(each[3] >= began - YOUNG for each in found.files)
         if not problems:
+            young = any(each[3] >= began - YOUNG for each in found.files)
             self._remember(file, scan, seal, young, began, found.files, entries)
         return scan
 
@@ -86,7 +88,7 @@ class Scans:
         with contextlib.suppress(OSError, ValueError):
             with file.open(encoding="utf-8") as lines:
                 header = json.loads(lines.readline())
-            if isinstance(header, dict) and header.get("format") == FORMAT:
+            if isinstance(header, dict) and header.get("format") == FORMAT and header.keys() >= HEADER:
                 return header
         return None
 
@@ -102,7 +104,7 @@ class Scans:
     def _entries(self, file: Path, seal: str, found: Found, select: Select) -> tuple[Entry, ...]:
         header = self._header(file)
         rows = self._rows(file, header) if header is not None and header["print"] == seal else {}
-        entries, _ = _read(found, rows, time.time_ns(), select)
+        entries, _ = _read(found, rows, header["began"] if header is not None else 0, select)
         return tuple(sorted(entries))
 
     def _remember(
