@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from conftest import Workshop, png
+from workshop import Workshop, png
 
 LEARN = """\
 import os, pathlib, sys
@@ -62,7 +61,7 @@ def applied(tmp_path_factory) -> Path:
     """A project that was applied once; tests work on copies, for a moved project is the same project."""
     home = tmp_path_factory.mktemp("applied")
     made = Workshop(home / "shop", home)
-    from conftest import DATA, PLACES, PROJECT, QUICKSTART
+    from workshop import DATA, PLACES, PROJECT, QUICKSTART
 
     made.write("specforge.yaml", PROJECT)
     made.write("specs/places.yaml", PLACES)
@@ -124,7 +123,11 @@ def test_a_description_is_metadata_only(done):
 def test_comments_order_and_file_names_are_nothing(done):
     """A comment, another order of keys and a renamed file are no change."""
     done.edit("specs/train.yaml", "# how a model is made\n", "# other words\n\n")
-    done.edit("specs/data.yaml", "task: image_classification\nsource: data/digits\n", "source: data/digits\ntask: image_classification\n")
+    done.edit(
+        "specs/data.yaml",
+        "task: image_classification\nsource: data/digits\n",
+        "source: data/digits\ntask: image_classification\n",
+    )
     (done.root / "specs/train.yaml").rename(done.root / "specs/training.yaml")
     done.spec("plan", "--detailed-exitcode")
 

@@ -8,8 +8,7 @@ import signal
 import time
 
 import pytest
-
-from conftest import until
+from workshop import until
 
 
 def _status(shop) -> list:
@@ -60,7 +59,7 @@ def test_killed_after_the_job_ended_before_it_was_recorded(waiting):
 
 def test_killed_in_the_middle_of_publishing(marked):
     """Half a publication is nothing; the next apply completes it."""
-    from conftest import png
+    from workshop import png
 
     for number in range(600):
         marked.write(f"data/digits/0/{number}.png", png(number % 200, 8 + number // 200))

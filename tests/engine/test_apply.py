@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from fakes import User, actions, change_of, world
+
 from specforge.core.address import Address
 from specforge.planner.plan import Action, Verb
 
@@ -74,12 +74,13 @@ def test_code_comment_is_cut_off_below(user):
 
 def _same_bytes(call):
     from fakes import program
+
     from specforge.executors.fake import Made
 
     made = program(call)
     if call.step.name != "train":
         return made
-    return Made({path: b"the model" for path in made.files}, made.log)
+    return Made(dict.fromkeys(made.files, b"the model"), made.log)
 
 
 def test_second_clone_reuses_everything(user):
