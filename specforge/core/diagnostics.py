@@ -45,9 +45,10 @@ class Diagnostic:
 def sorted_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Return them in the order of the user's files; those without a place come last; equal ones once."""
 
-    def order(each: Diagnostic) -> tuple[bool, Span, str, str, str]:
+    def order(each: Diagnostic) -> tuple[bool, Span, str, str, str, str]:
         span = each.span or Span("", 0, 0, 0, 0)
-        return (each.span is None, span, str(each.address or ""), each.code, each.detail)
+        rest = repr((each.path, each.severity.value, each.summary, each.hint, each.snippet, each.note))
+        return (each.span is None, span, str(each.address or ""), each.code, each.detail, rest)
 
     return tuple(sorted(dict.fromkeys(diagnostics), key=order))
 

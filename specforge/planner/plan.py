@@ -12,7 +12,6 @@ from specforge.core.queries import Query
 from specforge.core.state import Resource, StateRef
 from specforge.core.steps import Gate, Refusal, Step
 from specforge.core.values import EMPTY, Frozen, Place, VersionSeries
-from specforge.schemas import kind as kind_module
 from specforge.schemas.kind import Part
 
 FORMAT = 1
@@ -198,4 +197,4 @@ def plan_registry() -> codec.Registry:
     """Return the classes that a saved plan may hold."""
     import sys
 
-    return {**codec.CORE, **codec.registry_of(kind_module, sys.modules[__name__])}
+    return {**codec.CORE, Part.__name__: Part, **codec.registry_of(sys.modules[__name__])}
