@@ -131,6 +131,7 @@ def _state(session: Session) -> Iterator[Finding]:
 
 def _software(session: Session) -> Iterator[Finding]:
     from specforge.cli.commands.locking import used_engines
+    from specforge.executors.toolchains import is_ready, missing_python
 
     locks = session.project.locks
     for engine in used_engines(session, {}):
@@ -139,7 +140,13 @@ def _software(session: Session) -> Iterator[Finding]:
             yield Finding(engine, "problem", "not in specforge.lock", "run `spec lock`")
         else:
             packages = text.count(len(entry["packages"]), "package")
-            yield Finding(engine, "ok", f"locked: Python {entry['python']}, {packages}")
+            ready = is_ready(cache_folder(), entry)
+            state = "ready in the cache" if ready else "made when a job first needs it"
+            missing = None if ready else missing_python(str(entry["python"]))
+            if missing is not None:
+                yield Finding(engine, "problem", missing.detail, missing.hint or "")
+            else:
+                yield Finding(engine, "ok", f"locked: Python {entry['python']}, {packages}; {state}")
 
 
 def _places(session: Session) -> Iterator[Finding]:

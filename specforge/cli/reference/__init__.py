@@ -46,7 +46,7 @@ def pages() -> dict[str, str]:
     import os
 
     os.environ["SPECFORGE_PLUGINS"] = "none"
-    from specforge.cli.reference_kinds import kind_page, project_page
+    from specforge.cli.reference.kinds import kind_page, project_page
     from specforge.loading.plugins import installed_kinds
 
     kinds = installed_kinds()
@@ -118,7 +118,3 @@ def _errors() -> Iterator[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
