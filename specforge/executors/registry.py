@@ -44,7 +44,9 @@ class Executors:
         if place_type is None:
             known = ", ".join(sorted(self._places))
             detail = f"no installed distribution offers the driver `{driver}` (installed: {known})"
-            raise PluginError(Diagnostic("SF502", "Unknown driver", detail, hint="install it where `spec` is installed"))
+            raise PluginError(
+                Diagnostic("SF502", "Unknown driver", detail, hint="install it where `spec` is installed")
+            )
         module, _, attribute = place_type.executor.partition(":")
         try:
             factory = getattr(importlib.import_module(module), attribute)

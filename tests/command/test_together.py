@@ -113,7 +113,7 @@ def test_plan_works_in_a_read_only_checkout_as_another_user(marked):
         if folder.stat().st_uid == 0 and str(folder).startswith("/tmp/"):
             folder.chmod(0o755)
     snapshot = {file: file.stat().st_mtime_ns for file in marked.root.rglob("*")}
-    # The interpreter may lie where only root can read: everything is imported by a first plan, before rights are given up.
+    # The interpreter may lie where only root can read: a first plan imports everything, before rights are given up.
     script = """if True:
         import os, sys
         from specforge.cli.app import main

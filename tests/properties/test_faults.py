@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 
@@ -176,10 +177,8 @@ def test_work_is_done_once_although_the_apply_is_killed_at_every_point():
     for point in range(total):
         user = User(world())
         user.world.faults = {point: Fault.CRASH}
-        try:
+        with contextlib.suppress(SimulatedCrash):
             user.apply(parallelism=1)
-        except SimulatedCrash:
-            pass
         user.world.heal()
         converge(user)
         user.world.check()
