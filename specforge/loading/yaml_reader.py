@@ -9,16 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.source import Span
 from specforge.loading import scalars
 from specforge.loading.syntax import split_lines, syntax_error
 
+if TYPE_CHECKING:
+    from specforge.loading.positions import Positions
+
 MAX_DEPTH = 100
 """Levels of nesting that a document may have."""
+
+MAX_PROBLEMS = 100
+"""Problems that are collected in one file before the reading stops."""
 
 MAX_ALIASED = 100_000
 """Values that the aliases of one file may stand for, all together."""
@@ -123,7 +130,6 @@ class _Walk:
         self.weights: dict[int, tuple[int, int]] = {}
         self.values = scalars.Values()
         self.unsound: set[int] = set()
-        self.lines: list[str] = []
 
     def run(self) -> None:
         """Fill `roots` and `diagnostics`; raises _StopReadingError where the rest cannot be read."""
@@ -214,11 +220,21 @@ class _Walk:
         if key == "<<" and not event.style:
             self._refuse(event, "Merge key", "`<<` is not part of YAML 1.2", "write the fields out")
         elif key in into:
-            from specforge.loading.positions import positions_of
-
-            first = positions_of(self.text, self.file)[len(self.roots)].key((*self._path(), key))
+            first = self.positions[len(self.roots)].key((*self._path(), key))
             detail = f"the key `{key}` stands here twice" + (f", first on line {first.line}" if first else "")
             self._refuse(event, "Duplicate key", detail, "keep one of the two", code="SF105")
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text."""
+        return split_lines(self.text)
+
+    @cached_property
+    def positions(self) -> list[Positions]:
+        """The positions of every document of the text."""
+        from specforge.loading.positions import positions_of
+
+        return positions_of(self.text, self.file)
 
     def _path(self) -> tuple[str | int, ...]:
         """Return where the container that is being filled stands in its document."""
@@ -257,8 +273,9 @@ class _Walk:
     def _refuse(self, event: Any, summary: str, detail: str, hint: str | None, code: str = "SF106") -> None:
         mark, end = event.start_mark, event.end_mark
         span = Span(self.file, mark.line + 1, mark.column + 1, end.line + 1, end.column + 1)
-        self.lines = self.lines or split_lines(self.text)
         self.unsound.add(len(self.roots))
         self.diagnostics.append(
             Diagnostic(code, summary, detail, hint=hint, span=span, snippet=self.lines[span.line - 1])
         )
+        if len(self.diagnostics) >= MAX_PROBLEMS:
+            raise _StopReadingError
