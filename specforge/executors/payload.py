@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import os
 import zipfile
 from pathlib import Path
+
+from specforge.executors.files import write_whole
 
 _PACKAGES = ("formats", "procedures", "runtimes")
 _MAIN = """\
@@ -26,9 +27,7 @@ def procedures_zip(cache: Path) -> Path:
     path = cache / "payload" / f"{digest}.zip"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = path.with_name(f"{digest}.{os.getpid()}.{id(content)}.new")
-        made.write_bytes(content)
-        made.replace(path)
+        write_whole(path, content)
     return path
 
 

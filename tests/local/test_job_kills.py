@@ -163,6 +163,9 @@ def forged(local, twice, **changes):
 def stranger():
     """A process that has nothing to do with any job."""
     with subprocess.Popen(["sleep", "60"]) as found:
+        # Start times are counted in ticks: nothing that starts from now on shall have the same one.
+        tick = process.start_time(found.pid) + 1
+        until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK") > tick, "the next tick")
         yield found
         found.kill()
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from specforge.core.steps import Copy
 from specforge.core.values import Tree
 from specforge.executors.base import StepContext, Surroundings
+from specforge.executors.files import write_whole
 from specforge.executors.local import failures
 from specforge.executors.local.pool import Pool
 from specforge.executors.local.staging import Fetch
@@ -78,9 +79,7 @@ def _note(pool: Pool, entries: tuple[Entry, ...]) -> str:
     kept = pool.folder / "listings" / digest
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
-        made = kept.with_name(f"{digest}.{os.getpid()}.new")
-        made.write_bytes(trees.listing(entries))
-        made.replace(kept)
+        write_whole(kept, trees.listing(entries))
     return digest
 
 

@@ -76,9 +76,9 @@ class JobPerformer:
             python = self._python()
             self._context.emit(StepEvent("state", "preparing"))
             stage(self._run.path, self._step, self._surroundings, self._context)
-            procedures = str(procedures_zip(self._surroundings.cache))
-            request = request_of(self._step, self._pool, self._run.path, python, procedures)
             try:
+                procedures = str(procedures_zip(self._surroundings.cache))
+                request = request_of(self._step, self._pool, self._run.path, python, procedures)
                 self._run.write("request.json", json.dumps(request, ensure_ascii=False))
                 self._wrapper = start_wrapper(self._run.path, lock.descriptor)
             except OSError as error:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from specforge.executors.files import write_whole
 from specforge.runtimes.job import process
 from specforge.runtimes.job.slots import open_lock, try_lock
 
@@ -101,9 +102,7 @@ class RunFolder:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the run, all or nothing."""
-        made = self.path / f"{name}.{os.getpid()}.{time.monotonic_ns()}.new"
-        made.write_text(text, encoding="utf-8")
-        made.replace(self.path / name)
+        write_whole(self.path / name, text.encode())
 
     def _end_left_overs(self, command: dict[str, Any]) -> None:
         process.signal_same(command, signal.SIGKILL)
