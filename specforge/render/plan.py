@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from specforge.core.diagnostics import sorted_diagnostics
@@ -21,6 +22,8 @@ SYMBOLS = {
 }
 COLORS = {"+": "green", "~": "yellow", "<": "cyan", "±": "magenta", "-": "red", "?": "blue", "!": "yellow"}
 DETAIL = " " * 6
+SHOWN = 8
+"""Lines of one reason that are shown; the JSON form has all."""
 WIDEST_ADDRESS = 40
 WIDEST_ACTION = 36
 
@@ -183,7 +186,7 @@ def _details(change: Change, paint: Paint, width: int) -> Iterator[str]:
         yield from text.wrap(field_words(each, is_metadata(change)), width, DETAIL)
     for reason in change.reasons:
         yield from text.wrap(text.plain(reason.text), width, DETAIL)
-        for line in reason.lines:
+        for line in first_lines(reason.lines):
             yield from text.wrap(text.plain(line), width, DETAIL + "  ")
     if len(change.if_changed) > 2:
         yield from text.wrap("inputs: " + ", ".join(map(str, change.if_changed)), width, DETAIL)
@@ -192,6 +195,15 @@ def _details(change: Change, paint: Paint, width: int) -> Iterator[str]:
             yield paint(part, "yellow")
     if change.note:
         yield from text.wrap(change.note, width, DETAIL)
+
+
+def first_lines(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first lines of a reason and how many more there are; its last line may count some already."""
+    if len(lines) <= SHOWN + 1:
+        return lines
+    left_out = re.fullmatch(r"and ([\d,]+) more", lines[-1])
+    more = len(lines) - SHOWN + (int(left_out[1].replace(",", "")) - 1 if left_out else 0)
+    return (*lines[:SHOWN], f"and {more:,} more")
 
 
 def field_words(field: FieldChange, all_metadata: bool = False) -> str:

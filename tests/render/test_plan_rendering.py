@@ -275,3 +275,12 @@ def test_control_characters_are_not_printed() -> None:
     shown = render_plan(plan(change(DATASET, Action.NEW_VERSION, reasons=(Reason("\x1b[2Jboo\r\nnext"),))))
     assert "\x1b" not in shown
     assert "\r" not in shown
+
+
+def test_long_reasons_are_cut() -> None:
+    """Of many files the first are shown; those that were left out before are counted too."""
+    lines = (*(f"+ {index}.png" for index in range(20)), "and 1,005 more")
+    shown = render_plan(plan(change(DATASET, Action.NEW_VERSION, reasons=(Reason("source: +1,025 files", lines),))))
+    assert "        + 7.png\n        and 1,017 more\n" in shown
+    few = Reason("source: +9 files", lines[:9])
+    assert "+ 8.png" in render_plan(plan(change(DATASET, Action.NEW_VERSION, reasons=(few,))))
