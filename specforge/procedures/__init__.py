@@ -6,9 +6,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+_SHOWN = 20
 
-class Failure(Exception):  # noqa: N818 - an outcome of the job, not a fault of ours
-    """The user's data or code is wrong: the text is the reason the job failed, shown without a traceback."""
+
+class Failure(Exception):
+    """The user's data or code is wrong, shown without a traceback.
+
+    `reason` is one line, why the job failed; `details` name each thing that is wrong, for its log.
+    """
+
+    def __init__(self, reason: str, details: Sequence[str] = ()) -> None:
+        self.reason = reason
+        self.details = tuple(details)
+        super().__init__(self.line)
+
+    @property
+    def line(self) -> str:
+        """The reason and the first detail, in one line."""
+        more = f" (and {len(self.details) - 1:,} more)" if len(self.details) > 1 else ""
+        return f"{self.reason}: {self.details[0]}{more}" if self.details else self.reason
+
+    @property
+    def text(self) -> str:
+        """The reason and the first twenty details, a line each."""
+        if not self.details:
+            return self.reason
+        more = len(self.details) - _SHOWN
+        rest = [f"and {more:,} more"] if more > 0 else []
+        return "\n  ".join([f"{self.reason}:", *self.details[:_SHOWN], *rest])
 
 
 def names() -> Mapping[str, str]:

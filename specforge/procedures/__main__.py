@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from specforge.procedures import Failure, find, names
 def main(argv: Sequence[str]) -> int:
     """Run the procedure; return its exit status: 0 done, 1 the user's data or code is wrong, 2 called wrongly.
 
-    With `--failure=FILE` the reason of a failure is also written there, for whoever started the job.
+    With `--failure=FILE` the reason of a failure, in one line, is also written there, for whoever started the job.
     """
     if not argv or argv[0] not in names():
         print(f"usage: NAME --OPTION=VALUE …, with NAME one of: {', '.join(names())}", file=sys.stderr)
@@ -23,18 +22,18 @@ def main(argv: Sequence[str]) -> int:
     try:
         find(argv[0])(options)
     except Failure as failure:
-        return _fail(str(failure), told)
+        return _fail(failure, told)
     except OSError as error:
         # A full disk or a file that went away: the words of the system say it, a traceback adds nothing.
-        return _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), told)
+        return _fail(Failure(f"{error.strerror or error}: {error.filename}" if error.filename else str(error)), told)
     return 0
 
 
-def _fail(reason: str, told: Sequence[str]) -> int:
-    print(reason, file=sys.stderr)
+def _fail(failure: Failure, told: Sequence[str]) -> int:
+    print(failure.text, file=sys.stderr)
     for path in told:
         try:
-            Path(path).write_text(reason + os.linesep, encoding="utf-8")
+            Path(path).write_text(failure.line + "\n", encoding="utf-8")
         except OSError as error:
             print(f"the reason could not be written: {error}", file=sys.stderr)
     return 1

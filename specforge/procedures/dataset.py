@@ -21,8 +21,6 @@ REVISION = 1
 MANIFEST = "dataset.manifest"
 """The manifest's name in a published tree, beside the folders of the labels."""
 
-_SHOWN = 20
-
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -78,7 +76,7 @@ def publish_dataset(source: Path, output: Path, split: Split | None, digest: str
     try:
         entries = folder.entries(source, pictures.SUFFIXES, executable=False)
     except folder.UnfitFolderError as error:
-        raise Failure(_listed("the source cannot be read:", [f"`{at}` {why}" for at, why in error.problems])) from error
+        raise Failure("the source cannot be read", [f"`{at}` {why}" for at, why in error.problems]) from error
     if digest is not None and tree.digest(entries) != digest:
         raise Failure("the source changed while it was published; plan and apply again")
     _check(source, entries)
@@ -113,12 +111,7 @@ def _check(source: Path, entries: Sequence[Entry]) -> None:
         if problem is not None:
             problems.append(f"`{each.path}`: {problem}")
     if problems:
-        raise Failure(_listed(f"{len(problems):,} of {len(entries):,} pictures cannot be published:", problems))
-
-
-def _listed(heading: str, problems: Sequence[str]) -> str:
-    more = len(problems) - _SHOWN
-    return "\n  ".join([heading, *problems[:_SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
+        raise Failure(f"{len(problems):,} of {len(entries):,} pictures cannot be published", problems)
 
 
 def _problem(source: Path, path: str) -> str | None:

@@ -75,7 +75,8 @@ def labelled(data: Path, limit: int | None = None) -> list[tuple[str, str]]:
     try:
         read = manifest.read((data / MANIFEST).read_bytes())
     except manifest.ManifestError as error:
-        raise Failure(f"`{MANIFEST}` cannot be read:\n{error}") from error
+        problems = [f"line {each.line}: {each.text}" for each in error.problems]
+        raise Failure(f"`{MANIFEST}` cannot be read", problems) from error
     found = []
     for each in read:
         if len(each.labels) != 1:

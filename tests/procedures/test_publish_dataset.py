@@ -120,7 +120,7 @@ def test_every_bad_picture_is_named(source, tmp_path):
     put(source, "loose.png", "a b/1.png")
     with pytest.raises(Failure) as caught:
         publish_dataset(source, tmp_path / "out", SEVEN)
-    text = str(caught.value)
+    text = caught.value.text
     assert text.startswith("27 of 42 pictures cannot be published:\n")
     assert "`a b/1.png`: its label has the character ` `, which a label may not have" in text
     assert "`cat/bad00.png`: it does not begin like a PNG file" in text
@@ -128,7 +128,7 @@ def test_every_bad_picture_is_named(source, tmp_path):
     (source / "a b" / "1.png").unlink()
     for path in source.glob("cat/bad*"):
         path.unlink()
-    with pytest.raises(Failure, match=r"1 of 16 .*\n.*`loose.png`: it lies in no folder, so it has no label"):
+    with pytest.raises(Failure, match=r"1 of 16 .*: `loose.png`: it lies in no folder, so it has no label"):
         publish_dataset(source, tmp_path / "out", SEVEN)
 
 
@@ -224,8 +224,17 @@ def test_a_failed_job_says_why(source, tmp_path):
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert failure.read_text() == "1 of 16 pictures cannot be published:\n  `cat/bad.png`: the file is empty\n"
-    assert done.stderr == failure.read_text()
+    assert failure.read_text() == "1 of 16 pictures cannot be published: `cat/bad.png`: the file is empty\n"
+    assert done.stderr == "1 of 16 pictures cannot be published:\n  `cat/bad.png`: the file is empty\n"
+
+
+def test_a_reason_is_one_line():
+    """The file has the first detail and how many more there are, the log twenty of them."""
+    failure = Failure("25 are wrong", [f"number {each}" for each in range(25)])
+    assert failure.line == "25 are wrong: number 0 (and 24 more)"
+    assert failure.text.splitlines()[-1] == "  and 5 more"
+    assert len(failure.text.splitlines()) == 22
+    assert Failure("alone").line == Failure("alone").text == "alone"
 
 
 def test_a_system_error_is_a_reason_too(source, tmp_path, capsys):
