@@ -136,7 +136,10 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF461": ("No Python for the toolchain", "No interpreter of the locked Python version is found."),
     "SF462": ("No room for the toolchain", "The disk of the cache folder is full."),
     "SF463": ("The toolchain cannot be locked", "The engine is unknown, or its requirements cannot be met."),
-    "SF464": ("The package index cannot be reached", "`spec lock` needs the package index that pip is configured with."),
+    "SF464": (
+        "The package index cannot be reached",
+        "`spec lock` needs the package index that pip is configured with.",
+    ),
     "SF465": ("uv is missing", "Toolchains are resolved and installed with uv, which comes with specforge."),
     "SF490": ("The fake world refuses", "For tests: a fault was injected."),
     "SF491": ("The fake place is unreachable", "For tests: the place was made unreachable."),

@@ -86,7 +86,7 @@ def _table(spec: type[BaseModel], *, rules: bool = True) -> Iterator[str]:
 def _fields(model: type[BaseModel], prefix: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
     """Give (path, field, whether what holds it may be left out), nested models after their field."""
     # What every document has comes first in the class; `name` and `description` belong first in the table too.
-    for name, info in model.model_fields.items():
+    for name, info in documented(model).model_fields.items():
         path = (*prefix, info.alias or name)
         yield path, info, bool(prefix)
         inner, more = _model_in(info.annotation)
