@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -130,6 +129,8 @@ def _problem(source: Path, path: str) -> str | None:
 
 def main(argv: Sequence[str]) -> None:
     """Publish what lies in --source into --output; --facts gets the facts, --split is {train, seed, stratified}."""
+    import argparse  # only a job needs it; the module is also read for its revision
+
     parser = argparse.ArgumentParser(prog="publish_dataset", allow_abbrev=False)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 from collections import Counter
@@ -120,6 +119,8 @@ def _json(value: Any, indent: int | None = None) -> str:
 
 def main(argv: Sequence[str]) -> None:
     """Measure the package in --model on the samples in --data; --output gets figures.json and predictions.jsonl."""
+    import argparse  # only a job needs it; the module is also read for its revision
+
     parser = argparse.ArgumentParser(prog="evaluate", allow_abbrev=False)
     parser.add_argument("--engine", required=True, choices=sorted(runtimes.ENGINES))
     parser.add_argument("--model", type=Path, required=True)
