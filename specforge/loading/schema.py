@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from specforge.loading.documentation import documented
 from specforge.loading.project_file import ProjectSpec
 from specforge.loading.validation import default_fields
 from specforge.schemas.kind import Kinds
@@ -42,7 +43,7 @@ def _when(document: str) -> dict[str, Any]:
 
 def _definitions(document: str, spec: type[BaseModel]) -> dict[str, Any]:
     """Return the schema of a kind and of the classes inside it, each under a name of its own."""
-    whole = spec.model_json_schema(by_alias=True, ref_template=f"#/$defs/{document}.{{model}}")
+    whole = documented(spec).model_json_schema(by_alias=True, ref_template=f"#/$defs/{document}.{{model}}")
     inner = whole.pop("$defs", {})
     if "properties" not in whole:  # a class that contains itself is only a reference here
         whole = inner.pop(spec.__name__)

@@ -42,7 +42,11 @@ class Spec(BaseModel):
     """One document. Unknown keys are errors, values are not coerced, the object cannot be changed."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="forbid", strict=True, protected_namespaces=(), use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        protected_namespaces=(),
+        defer_build=True,  # a command validates documents of a few kinds only
     )
 
 

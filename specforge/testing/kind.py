@@ -27,6 +27,7 @@ from specforge.core.address import Address
 from specforge.core.queries import Presence, Reading, Seen, unreachable
 from specforge.core.steps import Publish
 from specforge.core.values import EMPTY, IDENTITY, OutputRef, StepRef, holes_in
+from specforge.loading.documentation import documented
 from specforge.schemas import kind as kind_module
 from specforge.schemas.base import Change, Declared, field_rules
 from specforge.schemas.kind import Desire, Input, Kind, Lifecycle, Part, Subject
@@ -289,7 +290,7 @@ def _of_one_value(spec: type[BaseModel]) -> set[tuple[str, ...]]:
 
 
 def _descriptions(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str | None]]:
-    for name, info in model.model_fields.items():
+    for name, info in documented(model).model_fields.items():
         if not issubclass(model, RootModel):  # the field that holds one has the description
             yield (*path, name), info.description
         for inner in _models_in(info.annotation):

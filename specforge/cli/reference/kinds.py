@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from specforge.loading.documentation import documented
 from specforge.schemas.base import Change, Ref, field_rules
 from specforge.schemas.kind import Kind
 
