@@ -47,11 +47,10 @@ def _texts(model: type[BaseModel]) -> dict[str, str]:
 
 def _texts_in(tree: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for field, after in zip(tree.body, tree.body[1:], strict=False):
-        named = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            text = after.value.value
-            if isinstance(text, str):
-                yield field.target.id, inspect.cleandoc(text)  # type: ignore[union-attr]
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
+            yield field.target.id, inspect.cleandoc(after.value.value)
 
 
 def _models(annotation: Any, seen: set[Any]) -> Iterator[type[BaseModel]]:
