@@ -24,7 +24,6 @@ TASKS = (
 USAGES = ("TRAIN", "EVAL", "TEST", "INFERENCE")
 _NAMED = frozenset({"image_classification", "text_classification", "audio_classification"})
 _PREFIX = "modelarts/"
-_LABEL = re.compile(r"[A-Za-z0-9_\-一-鿿]{1,32}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}")
 _CLOCK = re.compile(r"\d{2}:[0-5]\d:[0-5]\d\.\d{3}")
 _SHOWN = 20
@@ -78,16 +77,6 @@ class Sample:
     def labels(self) -> tuple[str, ...]:
         """The names of its annotations, in order."""
         return tuple(each.name for each in self.annotations if each.name is not None)
-
-
-def label_problem(label: str) -> str | None:
-    """Return what keeps a text from being a label, in words that follow its name, or None."""
-    if len(label) > 32:
-        return f"has {len(label)} characters, a label has at most 32"
-    if not _LABEL.fullmatch(label):
-        bad = next((each for each in label if not _LABEL.fullmatch(each)), "")
-        return f"has the character `{bad}`, which a label may not have" if bad else "is empty"
-    return None
 
 
 def read(data: bytes) -> list[Sample]:

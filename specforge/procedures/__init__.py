@@ -5,6 +5,7 @@ kind; also `python -m specforge.procedures NAME --OPTION=VALUE …`, in whatever
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 _SHOWN = 20
 
@@ -36,17 +37,28 @@ class Failure(Exception):
         return "\n  ".join([f"{self.reason}:", *self.details[:_SHOWN], *rest])
 
 
-def names() -> Mapping[str, str]:
-    """Return {procedure: the module that has a `main(argv)` for it}."""
-    return {
-        "publish_dataset": "specforge.procedures.dataset",
-        "evaluate": "specforge.procedures.evaluate",
-    }
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """Where a procedure is found (a module with `main(argv)`), and the revision of what it gives.
+
+    The revision is in the identity of what it makes: it is bumped by hand when the same inputs and options would give
+    other bytes.
+    """
+
+    module: str
+    revision: int
+
+
+PROCEDURES: Mapping[str, Procedure] = {
+    "publish_dataset": Procedure("specforge.procedures.dataset", 1),
+    "evaluate": Procedure("specforge.procedures.evaluate", 1),
+}
+"""Every procedure by its name. Known without importing any: a plan needs no more than the revisions."""
 
 
 def find(name: str) -> Callable[[Sequence[str]], None]:
     """Return the procedure's `main`, which takes its options; raise KeyError if there is no such procedure."""
     from importlib import import_module
 
-    main: Callable[[Sequence[str]], None] = import_module(names()[name]).main
+    main: Callable[[Sequence[str]], None] = import_module(PROCEDURES[name].module).main
     return main

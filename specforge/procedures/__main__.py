@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from specforge.procedures import Failure, find, names
+from specforge.procedures import PROCEDURES, Failure, find
 
 
 def main(argv: Sequence[str]) -> int:
@@ -14,8 +14,8 @@ def main(argv: Sequence[str]) -> int:
 
     With `--failure=FILE` the reason of a failure, in one line, is also written there, for whoever started the job.
     """
-    if not argv or argv[0] not in names():
-        print(f"usage: NAME --OPTION=VALUE …, with NAME one of: {', '.join(names())}", file=sys.stderr)
+    if not argv or argv[0] not in PROCEDURES:
+        print(f"usage: NAME --OPTION=VALUE …, with NAME one of: {', '.join(PROCEDURES)}", file=sys.stderr)
         return 2
     options = [each for each in argv[1:] if not each.startswith("--failure=")]
     told = [each.partition("=")[2] for each in argv[1:] if each.startswith("--failure=")]

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specforge.formats import folder, manifest, pictures, tree
+from specforge.formats.labels import label_problem
 from specforge.formats.tree import Entry
 from specforge.procedures import Failure
-
-REVISION = 1
-"""Bumped by hand when the published bytes change for the same source and the same options."""
 
 MANIFEST = "dataset.manifest"
 """The manifest's name in a published tree, beside the folders of the labels."""
@@ -116,7 +114,7 @@ def _check(source: Path, entries: Sequence[Entry]) -> None:
 def _problem(source: Path, path: str) -> str | None:
     if "/" not in path:
         return "it lies in no folder, so it has no label"
-    problem = manifest.label_problem(label_of(path))
+    problem = label_problem(label_of(path))
     if problem is not None:
         return f"its label {problem}"
     try:

@@ -14,9 +14,6 @@ from specforge.formats import manifest
 from specforge.procedures import Failure
 from specforge.procedures.dataset import MANIFEST
 
-REVISION = 1
-"""Bumped by hand when the figures or the predictions change for the same model and the same data."""
-
 FIGURES = ("accuracy", "f1", "precision", "recall")
 """The figures that a gate may ask for; the last three are means over the labels."""
 

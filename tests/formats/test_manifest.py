@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specforge.formats import manifest
+from specforge.formats.labels import label_problem
 from specforge.formats.manifest import Annotation, ManifestError, Sample
 
 LABELLED = {
@@ -170,7 +171,7 @@ def test_bytes_that_are_no_text():
 @pytest.mark.parametrize("label", ["cat", "0", "A-b_c", "猫", "x" * 32])
 def test_labels_that_are_allowed(label):
     """Letters, digits, `_`, `-` and Chinese characters, 1 to 32 of them."""
-    assert manifest.label_problem(label) is None
+    assert label_problem(label) is None
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_labels_that_are_allowed(label):
 )
 def test_labels_that_are_not(label, words):
     """What is wrong with a label is said in words that follow its name."""
-    assert words in manifest.label_problem(label)
+    assert words in label_problem(label)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)

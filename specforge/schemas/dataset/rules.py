@@ -21,9 +21,9 @@ from specforge.core.values import (
     Tree,
     VersionSeries,
 )
-from specforge.formats.manifest import label_problem
+from specforge.formats.labels import label_problem
 from specforge.formats.pictures import SUFFIXES
-from specforge.procedures.dataset import REVISION
+from specforge.procedures import PROCEDURES
 from specforge.schemas.dataset.spec import DatasetSpec, Split
 from specforge.schemas.kind import Desire, Part, Subject
 
@@ -51,7 +51,7 @@ def desire(subject: Subject) -> Desire:
     part = Part(
         "output",
         "dataset",
-        REVISION,
+        PROCEDURES["publish_dataset"].revision,
         _recipe(spec, seen.digest),
         _steps(subject, seen.digest, store, series),
         "publish",

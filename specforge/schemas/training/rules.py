@@ -21,7 +21,7 @@ from specforge.core.values import (
     VersionSeries,
     frozen,
 )
-from specforge.procedures import evaluate as procedure
+from specforge.procedures import PROCEDURES
 from specforge.schemas.algorithm.parameters import argument, effective
 from specforge.schemas.kind import Desire, Input, Part, Subject
 from specforge.schemas.training.checks import diagnostics_of
@@ -207,7 +207,7 @@ def _evidence(subject: Subject, given: _Given, wanted: Evaluation, data: Input) 
         facts=StepRef("evaluate", "facts"),
     )
     steps = (EnsureToolchain(given.pool, engine, lock), job, publish)
-    return Part("evidence", "evidence", procedure.REVISION, Frozen(frozen(recipe)), steps, "evaluate")
+    return Part("evidence", "evidence", PROCEDURES["evaluate"].revision, Frozen(frozen(recipe)), steps, "evaluate")
 
 
 def _gate(wanted: Evaluation | None) -> Gate | None:
