@@ -22,12 +22,14 @@ _NAMES = {
     "find-links": "UV_FIND_LINKS",
     "cert": "SSL_CERT_FILE",
     "timeout": "UV_HTTP_TIMEOUT",
-    "no-index": "UV_NO_INDEX",
     "trusted-host": "UV_INSECURE_HOST",
 }
 _SECTIONS = ("global", "install")
 _ALSO = {"default-timeout": "timeout"}
 _LISTS = ("find-links",)
+# What belongs to the environment that `spec` was started in, and what would change what a lock means.
+_NOT_FOR_UV = ("PYTHON", "VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT", "UV_REQUIRE_HASHES", "UV_NO_VERIFY_HASHES")
+_YES = ("1", "true", "yes", "on")
 _POLL = 0.05
 
 
@@ -61,6 +63,8 @@ def run_uv(
         given.write(stdin)
         given.seek(0)
         command = [uv.find_uv_bin(), "--no-progress", "--color", "never", *words]
+        if words[0] == "pip" and settings.get("no-index", "").lower() in _YES:
+            command.append("--no-index")
         with subprocess.Popen(command, stdin=given, stdout=out, stderr=err, env=variables, cwd="/") as process:
             while True:
                 try:
@@ -82,7 +86,7 @@ def has_extra_indexes() -> bool:
 
 def uv_variables(variables: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
     """Return the variables for uv: the user's own, and what `settings` of pip say where uv was told nothing."""
-    given = {name: value for name, value in variables.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    given = {name: value for name, value in variables.items() if not name.startswith(_NOT_FOR_UV)}
     for name, ours in _NAMES.items():
         if name in settings and not _told(ours, variables):
             given[ours] = _converted(name, settings[name])

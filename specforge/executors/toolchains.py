@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import platform
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from specforge.executors.base import CancelToken, StepContext, StepEvent
 from specforge.executors.packages import run_uv
 
 _POLL = 0.05
+_NO_ROOM = ("no space left", "file too large", "file size limit", "quota exceeded")
 
 
 def toolchain_folder(cache: Path, lock: Mapping[str, Any]) -> Path:
@@ -144,12 +146,13 @@ def _uv(words: Sequence[str], context: StepContext) -> None:
     if done is None:
         raise _cancelled(context)
     if done.code != 0:
-        raise _failed(context, done.errors or f"uv ended with exit code {done.code}")
+        ended = f"exit code {done.code}" if done.code > 0 else f"signal {-done.code}, {signal.strsignal(-done.code)}"
+        raise _failed(context, done.errors or f"uv ended with {ended}")
 
 
 def _failed(context: StepContext, why: str) -> ExecutionError:
     hint = None
-    if "No space left" in why or "no space left" in why or "File too large" in why:
+    if any(word in why.lower() for word in _NO_ROOM):
         return ExecutionError(
             Diagnostic(
                 "SF462",
