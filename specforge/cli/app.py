@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,7 +26,9 @@ from specforge.cli.options import (
     Yes,
 )
 from specforge.cli.output import Output
-from specforge.cli.session import Session, Where
+
+if TYPE_CHECKING:
+    from specforge.cli.session import Session
 
 app = typer.Typer(
     name="spec",
@@ -52,6 +54,8 @@ def main() -> None:
 
 
 def _session(project: Path | None, env: str | None = None, var: list[str] | None = None) -> Session:
+    from specforge.cli.session import Session, Where
+
     return Session(Where(project, env, tuple(var or ())))
 
 

@@ -25,8 +25,6 @@ INTERRUPTED = 130
 
 def run(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
     """Run a command line and return its exit code; expected failures are shown, anything else is a bug."""
-    from specforge.core.errors import SpecforgeError
-
     as_json = "--json" in arguments
     try:
         result: Any = typer.main.get_command(app).main(args=list(arguments), prog_name=name, standalone_mode=False)
@@ -39,10 +37,10 @@ def run(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _closed_pipe()
-    except SpecforgeError as error:
-        return _expected(error, as_json=as_json)
-    except Exception as error:  # noqa: BLE001  the boundary: what gets here is a bug, and is reported as one
-        return _bug(error, arguments)
+    except Exception as error:  # noqa: BLE001  the boundary: what is not expected is a bug, and is reported as one
+        from specforge.core.errors import SpecforgeError  # only now: `--help` needs nothing of it
+
+        return _expected(error, as_json=as_json) if isinstance(error, SpecforgeError) else _bug(error, arguments)
 
 
 def _say(text: str) -> None:
