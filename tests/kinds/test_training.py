@@ -192,6 +192,20 @@ def test_options_that_would_be_given_twice(world):
     assert [each.path for each in found] == [("seed",), ("inputs",)]
 
 
+def test_samples_that_will_not_be_there(world):
+    """A data set without a split has only TRAIN: measuring on EVAL is refused before anything is trained."""
+    subject = world.training()
+    whole = replace(subject.inputs["evaluate.data"], spec=world.dataset(split=None).spec)
+    undivided = replace(subject, inputs={**subject.inputs, "evaluate.data": whole, "inputs.data.dataset": whole})
+    (found,) = KIND.desire(undivided).diagnostics
+    assert (found.code, found.path) == ("SF221", ("evaluate", "data"))
+    assert found.hint == "give dataset.digits a `split`, or ask for `usages: [TRAIN]`"
+    pinned = replace(whole, version="V001")
+    assert not KIND.desire(replace(undivided, inputs={**undivided.inputs, "evaluate.data": pinned})).diagnostics
+    trained = world.training(evaluate={"data": "digits", "usages": ["TRAIN"]})
+    assert not KIND.desire(replace(trained, inputs={**trained.inputs, "evaluate.data": whole})).diagnostics
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

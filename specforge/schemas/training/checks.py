@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.schemas.algorithm.parameters import effective
@@ -15,7 +15,7 @@ TAKEN_INPUTS = ("from_model", "train")
 
 def diagnostics_of(subject: Subject, algorithm: Input | None) -> tuple[Diagnostic, ...]:
     """Return every problem of the job that its algorithm's declarations and its own names show."""
-    return (*_parameters(subject, algorithm), *_names(subject, algorithm))
+    return (*_parameters(subject, algorithm), *_names(subject, algorithm), *_usages(subject))
 
 
 def _parameters(subject: Subject, algorithm: Input | None) -> Iterator[Diagnostic]:
@@ -43,6 +43,25 @@ def _names(subject: Subject, algorithm: Input | None) -> Iterator[Diagnostic]:
             detail = f"the algorithm has a parameter `{name}`, which would be given to the boot file twice"
             path = ("seed",) if name == "seed" else ("inputs",)
             yield _clash(subject, path, detail)
+
+
+def _usages(subject: Subject) -> Iterator[Diagnostic]:
+    """Find out before hours of training that there will be nothing to see or to measure on."""
+    spec: TrainingSpec = subject.spec
+    asked: list[tuple[tuple[str, ...], str, Sequence[str]]] = [
+        (("inputs", name), "dataset", given.usages) for name, given in spec.inputs.items()
+    ]
+    if spec.evaluate is not None:
+        asked.append((("evaluate",), "data", spec.evaluate.usages))
+    for path, field, usages in asked:
+        data = subject.inputs.get(".".join((*path, field)))
+        divided = data is None or data.version is not None or getattr(data.spec, "split", True) is not None
+        if data is not None and not divided and "TRAIN" not in usages:
+            detail = f"`{data.address.name}` has no `split`: its samples have no usage, which counts as TRAIN"
+            hint = f"give {data.address} a `split`, or ask for `usages: [TRAIN]`"
+            yield Diagnostic(
+                "SF221", "No such samples", detail, hint=hint, address=subject.address, path=(*path, field)
+            )
 
 
 def _clash(subject: Subject, path: tuple[str, ...], detail: str) -> Diagnostic:
