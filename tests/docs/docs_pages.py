@@ -12,9 +12,10 @@ _FENCE = re.compile(r"^( *)(```+)([^\n]*)\n(.*?)^\1\2 *$", re.MULTILINE | re.DOT
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: its first word (`console`), the settings after it (`file=PATH`), its text."""
+    """One fenced block: its first word (`console`), the words and settings (`file=PATH`) after it, its text."""
 
     language: str
+    words: tuple[str, ...]
     settings: dict[str, str]
     text: str
 
@@ -36,7 +37,7 @@ class Document:
         for match in _FENCE.finditer(self.text):
             language, *words = match[3].split() or [""]
             settings = dict(word.split("=", 1) for word in words if "=" in word)
-            found.append(Block(language, settings, match[4]))
+            found.append(Block(language, tuple(words), settings, match[4]))
         return found
 
     @property

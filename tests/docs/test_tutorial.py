@@ -1,9 +1,10 @@
-"""The tutorial is run: every command of docs/tutorial.md in order, and what it shows is compared with the page."""
+"""The tutorial and the README's tour are run: every command in order, and what it shows is compared with the page."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 from docs_pages import ROOT, Document
 
-PAGE = "docs/tutorial.md"
 NO_INDEX = ("error[SF464]", "Failed to fetch", "error sending request")
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
@@ -37,7 +37,7 @@ def steps_of(page: Document, saved: Path) -> list[Step]:
             for line in block.text.splitlines():
                 if line.startswith("$ "):
                     steps.append(Step(line[2:]))
-                elif line.strip():
+                elif line.strip() and "unchecked" not in block.words:
                     steps[-1].shown.append(line)
     return steps
 
@@ -74,13 +74,13 @@ def missing(shown: list[str], outputs: list[str]) -> str | None:
     return None
 
 
-def test_the_tutorial_is_true(tmp_path):
-    """Whoever types the commands of the tutorial sees what it says, from an empty folder to the end."""
-    notes, saved, work = tmp_path / "notes", tmp_path / "saved", tmp_path / "work"
-    for each in (notes, saved, work):
+def run_and_compare(name: str, work: Path, tmp_path: Path, least: int) -> None:
+    """Run the page's commands in `work` and compare; at least so many steps are expected."""
+    notes, saved = tmp_path / "notes", tmp_path / "saved"
+    for each in (notes, saved):
         each.mkdir()
-    steps = steps_of(Document(PAGE, (ROOT / PAGE).read_text(encoding="utf-8")), saved)
-    assert len(steps) > 30
+    steps = steps_of(Document(name, (ROOT / name).read_text(encoding="utf-8")), saved)
+    assert len(steps) >= least
     folders = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": folders, "COLUMNS": "100", "NO_COLOR": "1"}
     subprocess.run(["bash", "-c", script_of(steps, notes)], cwd=work, env=environment, check=True, timeout=880)
@@ -89,5 +89,28 @@ def test_the_tutorial_is_true(tmp_path):
         whole = f"$ {step.command}\n" + "".join(outputs)
         if any(word in whole for word in NO_INDEX):
             pytest.skip(f"no package index can be reached: {whole}")
+        absent = missing(step.shown, outputs)
+        assert absent is None, f"{name} shows {absent!r}\n{whole}"
         assert (notes / f"{number}.code").read_text().strip() == "0", whole
-        assert missing(step.shown, outputs) is None, f"the page shows {missing(step.shown, outputs)!r}\n{whole}"
+
+
+def test_the_tutorial_is_true(tmp_path):
+    """Whoever types the commands of the tutorial sees what it says, from an empty folder to the end."""
+    work = tmp_path / "work"
+    work.mkdir()
+    run_and_compare("docs/tutorial.md", work, tmp_path, 30)
+
+
+def test_the_tour_of_the_readme_is_true(tmp_path):
+    """Whoever follows the README's tour after the quickstart sees what it says."""
+    project = tmp_path / "work" / "specs" / "quickstart"
+    left_out = shutil.ignore_patterns(".specforge", "data", "__pycache__")
+    shutil.copytree(ROOT / "specs" / "quickstart", project, ignore=left_out)
+    command = [sys.executable, str(project / "run.py")]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    if any(word in said for word in NO_INDEX):
+        pytest.skip(f"no package index can be reached: {said}")
+    assert done.returncode == 0, said
+    assert done.stdout.endswith("dataset.digits V001\ntraining.digits V0001\naccuracy 0.99\n"), said
+    run_and_compare("README.md", tmp_path / "work", tmp_path, 20)
