@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import glob
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from specforge.core.digest import canonical_json
 from specforge.core.errors import ConfigError
 from specforge.core.source import Span
 from specforge.core.values import Frozen
+from specforge.loading.files import matching
 from specforge.loading.lockfile import read_lock
 from specforge.loading.positions import Problem, SourceFile
 from specforge.loading.project_file import DEFAULT_SPECS, PROJECT_FILE, ProjectSpec, Resolution, Settings
@@ -159,8 +159,10 @@ class _Loading:
                 problem = Problem(("specs", index), "SF110", "Wrong value", "a pattern must stay inside the project")
                 self.diagnostics.append(file.diagnostic(document, problem))
                 continue
-            found = glob.glob(pattern, root_dir=self.root, recursive=True)
-            names |= {Path(each).as_posix() for each in found if not (self.root / each).is_dir()}
+            found, unreadable = matching(self.root, pattern)
+            names |= set(found)
+            self.diagnostics += unreadable
+            self.complete = self.complete and not unreadable
             if not found and spec is not None and "specs" in spec.model_fields_set:
                 span = file.span(document, ("specs", index))
                 detail, hint = f"no file matches `{pattern}`", "patterns are relative to the project"

@@ -202,7 +202,7 @@ def test_defaults_may_hold_variables(loaded):
     """So a variable can choose the store of everything."""
     files = {
         "specforge.yaml": "kind: Project\nname: demo\nstate: ${var.s}.db\n"
-        + "defaults: {shelf: '${var.s}'}\nvariables: {s: {default: top}}\n",
+        "defaults: {shelf: '${var.s}'}\nvariables: {s: {default: top}}\n",
         "specs/a.yaml": "kind: Thing\nname: a\n",
     }
     project = loaded(files)
@@ -225,7 +225,7 @@ def test_a_choice_of_types_tells_only_what_was_meant(loaded):
     """A mapping that is nearly right is explained as the mapping, anything else by what would be right."""
     files = {
         "specs/a.yaml": "kind: Thing\nname: a\nparts:\n  x: {of: a, time: 2}\n"
-        + "  y: 5\n  z: {of: a, times: 0}\n  u: {}\n",
+        "  y: 5\n  z: {of: a, times: 0}\n  u: {}\n",
     }
     assert problems(loaded, files) == [
         "SF108 specs/a.yaml:4:14 `time` is not a field here",
