@@ -163,5 +163,15 @@ def _say_result(result: ApplyResult, tails: Tails, output: Output) -> None:
         return
     logs = {key: tuple(lines) for key, lines in tails.lines.items()}
     # On a terminal the line of each change has just scrolled by.
-    table = not (is_live(output) and sys.stdout.isatty())
+    # Who reads both streams has seen a line for each resource already.
+    table = not (_one_reader() or (is_live(output) and sys.stdout.isatty()))
     output.text("\n" + render_result(result, logs=logs, table=table, color=output.color, width=output.width))
+
+
+def _one_reader() -> bool:
+    """Whether standard output and standard error lead to the same place."""
+    try:
+        out, err = os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino)
