@@ -24,7 +24,7 @@ from specforge.executors.toolchains import ensure_toolchain
 from specforge.formats import folder as folders
 from specforge.formats import tree as trees
 from specforge.formats.tree import Entry
-from specforge.runtimes.job.collect import remove
+from specforge.runtimes.job.folders import remove
 
 _POLL = 0.02
 _PATIENCE = 10.0
@@ -130,8 +130,14 @@ class LocalExecutor:
             raise _unreadable(tree, f"`{entry.path}`: {(error.strerror or str(error)).lower()}") from error
 
     def local_folder(self, tree: Tree) -> Path | None:
-        """Return the folder of a tree at a pool: every one is a folder of this machine."""
-        return None if tree.path is None else self._root(tree)
+        """Return the folder of a tree that a job left, if it holds nothing but the tree."""
+        parts = Path(tree.path or ".").parts
+        if len(parts) < 3 or parts[0] != "runs":
+            return None
+        request = RunFolder(self._pool(tree.place).runs / parts[1]).request() or {"outputs": ()}
+        inside = Path(*parts[2:])
+        left_out = (each["exclude"] for each in request["outputs"] if Path("out", each["path"]) == inside)
+        return None if any(left_out) else self._root(tree)
 
     # ---- inside ----
 

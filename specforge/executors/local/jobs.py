@@ -79,7 +79,7 @@ class JobPerformer:
             try:
                 procedures = str(procedures_zip(self._surroundings.cache))
                 request = request_of(self._step, self._pool, self._run.path, python, procedures)
-                self._run.write("request.json", json.dumps(request, ensure_ascii=False))
+                self._run.write("request.json", json.dumps(request))
                 self._wrapper = start_wrapper(self._run.path, lock.descriptor)
             except OSError as error:
                 raise failures.no_room(self._context.key, f"`{self._run.path}`", error) from error
@@ -128,6 +128,8 @@ class JobPerformer:
 
     def _wrapper_failed(self) -> None:
         """Our wrapper ended before it started anything: say what it said."""
+        if self._asked_to_stop:
+            raise failures.not_started_cancelled(self._context.key)
         said = (self._run.path / "wrapper.err").read_text(errors="replace").strip()
         why = said.splitlines()[-1] if said else "it ended without a word"
         raise failures.not_started(self._context.key, f"the job's wrapper failed: {why}")

@@ -14,7 +14,7 @@ from specforge.executors.base import StepContext, StepEvent
 from specforge.executors.local import failures
 from specforge.executors.local.pool import Pool
 from specforge.executors.local.run import RunFolder
-from specforge.runtimes.job.collect import remove
+from specforge.runtimes.job.folders import remove
 
 _OURS = ("runs", "slots", "copies", "listings", "users")
 

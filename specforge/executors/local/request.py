@@ -22,7 +22,6 @@ def request_of(step: RunJob, pool: Pool, run: Path, python: str, procedures: str
         "format": 1,
         "argv": [put_in(word, run, words) for word in step.run.argv],
         "variables": variables(step, pool, run, python),
-        "pool": str(pool.folder),
         "slots": pool.slots,
         "need": pool.need(limits),
         "cpu": pool.cpu,

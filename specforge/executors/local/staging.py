@@ -14,7 +14,7 @@ from specforge.executors.base import LocalTrees, StepContext, StepEvent, Surroun
 from specforge.executors.local import failures, usages
 from specforge.formats import tree as trees
 from specforge.formats.tree import Entry
-from specforge.runtimes.job.collect import remove
+from specforge.runtimes.job.folders import remove
 
 _BLOCK = 1 << 20
 _REPORT_SECONDS = 0.25

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,35 +23,6 @@ def collect(run: str, request: dict[str, Any]) -> dict[str, Any]:
     os.makedirs(os.path.join(run, "trees"), exist_ok=True)
     facts = _facts(run, request["facts"]) if request["facts"] else None
     return {"outputs": {each["name"]: _output(run, each) for each in request["outputs"]}, "facts": facts}
-
-
-def clean(run: str, succeeded: bool) -> None:
-    """Remove what a job that ended has no use for. Inputs stay if the output links to them."""
-    names = ["tmp", "home", "work.first"]
-    if not (succeeded and _has_links(os.path.join(run, "out"))):
-        names.append("in")
-    if succeeded:
-        names.append("work")
-    for name in names:
-        remove(os.path.join(run, name))
-
-
-def remove(path: str) -> None:
-    """Remove a folder, also one whose folders are read-only; links in it are not followed."""
-    if not os.path.isdir(path) or os.path.islink(path):
-        return
-    for parent, folders, _ in os.walk(path):
-        os.chmod(parent, 0o700)
-        folders[:] = [each for each in folders if not os.path.islink(os.path.join(parent, each))]
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _has_links(path: str) -> bool:
-    return any(
-        os.path.islink(os.path.join(parent, each))
-        for parent, folders, files in os.walk(path)
-        for each in folders + files
-    )
 
 
 def _output(run: str, output: dict[str, Any]) -> dict[str, Any]:
@@ -95,10 +65,13 @@ def _shown(path: str) -> str:
 def _facts(run: str, name: str) -> Any:
     try:
         text = Path(run, "out", name).read_text(encoding="utf-8")
-        return json.loads(text, parse_constant=_refuse)
+        facts = json.loads(text, parse_constant=_refuse)
+        # Half a character, written as an escape, is JSON but no text that could be hashed or stored.
+        json.dumps(facts, ensure_ascii=False).encode()
+        return facts
     except FileNotFoundError:
         raise Incomplete(f"ended well but left no `{name}` in its output folder") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Incomplete(f"left a `{name}` that is not JSON: {error}") from error
 
 

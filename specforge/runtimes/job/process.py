@@ -144,8 +144,9 @@ def _become(program: Program, starter: int, gate: int, errors: int) -> None:
         os.dup2(program.output, 2)
         os.chdir(program.folder)
         os.execvpe(program.argv[0], program.argv, program.variables)  # noqa: S606 - a shell would misread it
-    except OSError as error:
-        os.write(errors, f"`{program.argv[0]}` cannot be started: {error.strerror}".encode())
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        os.write(errors, f"`{program.argv[0]}` cannot be started: {why}".encode(errors="replace"))
     finally:
         os._exit(127)
 

@@ -36,10 +36,9 @@ class Ending:
 
 
 class Bell:
-    """Wakes a wait when a child ended or somebody asks to stop, and remembers that somebody asked."""
+    """Wakes a wait when a child ended or somebody asks to stop, with a signal or the file `cancel`."""
 
-    def __init__(self, run: str) -> None:
-        self._cancel_file = os.path.join(run, "cancel")
+    def __init__(self) -> None:
         self._signalled = False
         self._raising = False
         self.descriptor, write = os.pipe()
@@ -71,7 +70,7 @@ class Bell:
     def grace(self) -> float | None:
         """Return how many seconds the program may take to stop, or None if nobody asked it to."""
         try:
-            with open(self._cancel_file) as file:
+            with open("cancel") as file:
                 return float(json.load(file)["grace"])
         except FileNotFoundError:
             return _GRACE if self._signalled else None

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 
+from specforge.runtimes.job.folders import clean, remove
 from specforge.runtimes.job.log import LogWriter, reserve
 from specforge.runtimes.job.process import (
     CannotStart,
@@ -29,6 +30,7 @@ from specforge.runtimes.job.watch import Bell, Ending, Interrupted, Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 FORMAT = 1
@@ -39,52 +41,57 @@ _PIPE = 1 << 20
 def main(run: str, staging: int) -> None:
     """Be the wrapper of the run in this folder; `staging` is the starter's lock, let go once ours is held."""
     os.umask(0o022)
+    # Everything is done relative to the run's folder, so that a project that is moved keeps its running jobs.
     os.chdir(run)
     _close_inherited(staging)
-    lock = open_lock(os.path.join(run, "lock"))
+    bell = Bell()
     # Those who look at the lock hold it for a moment: wait for them.
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    _write_json(run, "wrapper.json", card(os.getpid()))
+    fcntl.flock(open_lock("lock"), fcntl.LOCK_EX)
+    _write_json("wrapper.json", card(os.getpid()))
     # Unlocking, not only closing: another process may have got a copy of the descriptor by a fork.
     fcntl.flock(staging, fcntl.LOCK_UN)
     os.close(staging)
-    with open(os.path.join(run, "request.json"), encoding="utf-8") as file:
+    with open("request.json", encoding="utf-8") as file:
         request = json.load(file)
-    Wrapper(run, request).run()
+    Wrapper(request, bell).run()
 
 
 class Wrapper:
     """Runs what the request says, and writes how it ended."""
 
-    def __init__(self, run: str, request: dict[str, Any]) -> None:
-        self._run = run
+    def __init__(self, request: dict[str, Any], bell: Bell) -> None:
         self._request = request
-        self._bell = Bell(run)
-        self._log = LogWriter(run, request["log_limit"])
+        self._bell = bell
+        self._log = LogWriter(".", request["log_limit"])
         self._started = time.time()
         self._peak = 0
         self._left: dict[str, Any] = {"outputs": {}, "facts": None}
         adopt_orphans()
         # Room for the status, so that a job that fills the disk can still say so.
-        reserve(os.path.join(run, "reserve"), _RESERVE)
+        reserve("reserve", _RESERVE)
 
     def run(self) -> None:
         """Wait for slots, run the program, collect what it left, write the status."""
-        try:
-            ending = self._attempts()
-        except OSError as error:
-            ending = Ending("failed", f"it could not be run: {error.strerror or error}")
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong here, somebody waits for a status
-            ending = Ending("failed", f"the job's wrapper failed: {error!r}")
-            sys.excepthook(type(error), error, error.__traceback__)
+        ending = self._safely(self._attempts, Ending("failed"))
         ended = time.time()
         if ending.state != "succeeded":
             ending.reason += self._trouble()
             self._log.say(f"the job ended: {ending.reason}")
         self._log.close()
         if ending.state == "succeeded":
-            ending = self._collect(ending)
+            ending = self._safely(self._collect, ending)
         self._finish(ending, ended)
+
+    def _safely(self, work: Callable[[], Ending], otherwise: Ending) -> Ending:
+        """Do the work; whatever goes wrong in it, somebody waits for a status."""
+        try:
+            return work()
+        except OSError as error:
+            words = f"{error.strerror or error}{self._trouble()}"
+            return Ending("failed", f"it could not be run to its end: {words}", otherwise.code)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not leave the job without an end
+            sys.excepthook(type(error), error, error.__traceback__)
+            return Ending("failed", f"the job's wrapper failed: {error!r}", otherwise.code)
 
     def _attempts(self) -> Ending:
         if self._bell.grace() is not None:
@@ -107,7 +114,7 @@ class Wrapper:
 
     def _take_slots(self) -> list[int]:
         request = self._request
-        slots = Slots(request["pool"], request["slots"])
+        slots = Slots(os.path.join("..", ".."), request["slots"])
 
         def waiting() -> None:
             self._phase("waiting")
@@ -123,15 +130,15 @@ class Wrapper:
 
     def _once(self, cores: list[int]) -> Ending:
         """Run the program once."""
-        run, request = self._run, self._request
+        request = self._request
         output, write = os.pipe()
         os.set_blocking(output, False)
         _widen(write)
-        program = Program(request["argv"], request["variables"], os.path.join(run, "work"), write, cores)
+        program = Program(request["argv"], request["variables"], "work", write, cores)
         command = Command(program)
         os.close(write)
         # From here on a lost wrapper means a lost job: the program may have had effects.
-        _write_json(run, "command.json", {**card(command.pid), "began": time.time()})
+        _write_json("command.json", {**card(command.pid), "began": time.time()})
         self._phase("running")
         watch = Watch(command, output, self._log, self._bell, memory=request["memory"], timeout=request["timeout"])
         try:
@@ -139,9 +146,9 @@ class Wrapper:
         except CannotStart as error:
             watch.until_it_ends()
             return Ending("failed", str(error))
-        finally:
+        if request["outputs"]:
             # While the program runs there is time to load what the collecting needs.
-            import specforge.formats.folder  # noqa: F401
+            import specforge.runtimes.job.collect  # noqa: F401
         try:
             ending = watch.until_it_ends()
         finally:
@@ -153,7 +160,7 @@ class Wrapper:
         """Add what the program itself says about its failure, in a file `failure` in its output folder."""
         if ending.code:
             try:
-                with open(os.path.join(self._run, "out", "failure"), "rb") as file:
+                with open(os.path.join("out", "failure"), "rb") as file:
                     words = file.read(2000).decode(errors="replace").strip()
             except OSError:
                 return ending
@@ -161,21 +168,20 @@ class Wrapper:
                 ending.reason += f": {words}"
         return ending
 
-    def _collect(self, ending: Ending) -> Ending:
-        from specforge.runtimes.job.collect import Incomplete, collect
+    def _collect(self) -> Ending:
+        if self._request["outputs"] or self._request["facts"]:
+            from specforge.runtimes.job.collect import Incomplete, collect
 
-        self._phase("collecting")
-        try:
-            self._left = collect(self._run, self._request)
-        except Incomplete as error:
-            return Ending("failed", str(error), ending.code)
-        except OSError as error:
-            return Ending("failed", f"what it left cannot be collected: {error.strerror or error}{self._trouble()}", 0)
-        return ending
+            self._phase("collecting")
+            try:
+                self._left = collect(".", self._request)
+            except Incomplete as error:
+                return Ending("failed", str(error), 0)
+        return Ending("succeeded", "", 0)
 
     def _trouble(self) -> str:
         """Say what may have been the matter, in addition to the exit code."""
-        disk = os.statvfs(self._run)
+        disk = os.statvfs(".")
         if disk.f_bavail * disk.f_frsize < _RESERVE:
             return " (the disk of the pool is full)"
         if self._log.lost:
@@ -183,9 +189,7 @@ class Wrapper:
         return ""
 
     def _finish(self, ending: Ending, ended: float) -> None:
-        from specforge.runtimes.job.collect import clean
-
-        clean(self._run, succeeded=ending.state == "succeeded")
+        clean(".", succeeded=ending.state == "succeeded")
         status = {
             "format": FORMAT,
             "state": ending.state,
@@ -201,29 +205,29 @@ class Wrapper:
             },
             **self._left,
         }
-        os.unlink(os.path.join(self._run, "reserve"))
-        _write_json(self._run, "status.json", status)
+        os.unlink("reserve")
+        _write_json("status.json", status)
 
     def _phase(self, word: str) -> None:
         try:
-            _write(os.path.join(self._run, "phase"), word.encode())
+            _write("phase", word.encode())
         except OSError as error:
             self._log.problem = error.strerror or str(error)
 
     def _keep_clean_copy(self) -> None:
         import shutil
 
-        shutil.copytree(os.path.join(self._run, "work"), os.path.join(self._run, "work.first"), symlinks=True)
+        shutil.copytree("work", "work.first", symlinks=True)
 
     def _restore(self) -> None:
         """Make the folders of the program as they were before its first try."""
         import shutil
 
         for name in ("work", "out", "tmp", "home"):
-            shutil.rmtree(os.path.join(self._run, name))
+            remove(name)
             if name != "work":
-                os.mkdir(os.path.join(self._run, name))
-        shutil.copytree(os.path.join(self._run, "work.first"), os.path.join(self._run, "work"), symlinks=True)
+                os.mkdir(name)
+        shutil.copytree("work.first", "work", symlinks=True)
 
 
 def _close_inherited(last: int) -> None:
@@ -244,8 +248,8 @@ def _widen(pipe: int) -> None:
         return  # the system allows smaller pipes only: it works as well, a little slower
 
 
-def _write_json(run: str, name: str, value: object) -> None:
-    _write(os.path.join(run, name), json.dumps(value, ensure_ascii=False).encode())
+def _write_json(name: str, value: object) -> None:
+    _write(name, json.dumps(value).encode())
 
 
 def _write(path: str, data: bytes) -> None:
