@@ -17,6 +17,7 @@ from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ConfigError, SpecforgeError
 
 if TYPE_CHECKING:
+    from specforge.core.state import State
     from specforge.executors.registry import Executors
     from specforge.planner.project import Project
     from specforge.schemas.kind import Kinds
@@ -67,6 +68,14 @@ class Session:
         from specforge.state.open import open_backend
 
         return open_backend(self.project.state, self.root)
+
+    def state(self) -> State:
+        """Read what is recorded; raises StateError if it is another project's or environment's."""
+        from specforge.state.problems import ensure_project
+
+        state = self.backend.read()
+        ensure_project(state, self.project.name, self.project.environment, self.backend.location)
+        return state
 
     @cached_property
     def executors(self) -> Executors:

@@ -42,7 +42,7 @@ def logs(session: Session, output: Output, address_text: str, since: str | None,
                 raise
     if printed or (jobs and moment is not None):
         return OK
-    resource = session.backend.read().resources.get(address)
+    resource = session.state().resources.get(address)
     for line in _published(session, resource):
         _print(output, "", line)
         printed = True

@@ -15,7 +15,7 @@ from specforge.render import state as rendering
 def show(session: Session, output: Output, address_text: str) -> int:
     """Show one resource, declared or recorded."""
     address = session.address(address_text)
-    resource = session.backend.read().resources.get(address)
+    resource = session.state().resources.get(address)
     declared = session.project.resources.get(address)
     if output.as_json:
         recorded = None if resource is None else rendering.resource_json(resource)
@@ -36,7 +36,7 @@ def show(session: Session, output: Output, address_text: str) -> int:
 
 def state_list(session: Session, output: Output) -> int:
     """List what is recorded."""
-    state = session.backend.read()
+    state = session.state()
     if output.as_json:
         output.data(rendering.list_json(state))
     else:
@@ -75,7 +75,7 @@ def _address(session: Session, address_text: str) -> Address:
 
 def _recorded(session: Session, address_text: str) -> Resource:
     address = session.address(address_text)
-    resource = session.backend.read().resources.get(address)
+    resource = session.state().resources.get(address)
     if resource is None:
         detail = f"`{address}` is declared, but nothing is recorded of it yet"
         raise StateError(Diagnostic("SF351", "Nothing recorded", detail, hint="`spec plan` shows what would be done"))

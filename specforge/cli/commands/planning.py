@@ -27,6 +27,9 @@ def plan(session: Session, output: Output, wishes: Wishes, out: Path | None, *, 
     with no_collector():
         made = make(session, wishes)
         show(made, output)
+    holder = session.backend.lock_info()
+    if holder is not None:
+        output.note(f"{holder.who} is applying now ({holder.command}, pid {holder.pid}): this plan may soon be old.")
     if out is not None:
         from specforge.cli.planfile import write_plan
 
@@ -50,7 +53,7 @@ def make(session: Session, wishes: Wishes) -> Plan:
             destroy=wishes.destroy,
             delete_artifacts=wishes.delete_artifacts,
         )
-        made = make_plan(session.project, session.backend.read(), session.executors, options, time.time())
+        made = make_plan(session.project, session.state(), session.executors, options, time.time())
         warnings = (*session.project.warnings, *made.diagnostics)
         return replace(made, diagnostics=session.locate(tuple(dict.fromkeys(warnings))))
 
