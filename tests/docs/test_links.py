@@ -104,6 +104,15 @@ def test_commands_that_are_named_exist(document):
     assert [found for each in lines if (found := problem_of(each)) is not None] == []
 
 
+def test_commands_that_messages_name_exist():
+    """A hint never names a command or an option that the command line does not have."""
+    found = []
+    for each in sorted((ROOT / "specforge").rglob("*.py")):
+        lines = re.findall(r"`(spec [a-z][^`]*)`", each.read_text(encoding="utf-8"))
+        found += [f"{each.relative_to(ROOT)}: {problem}" for line in lines if (problem := problem_of(line)) is not None]
+    assert found == []
+
+
 def test_options_that_are_named_exist(document):
     """Every option that stands alone in `backticks` belongs to some command."""
     known = frozenset().union(*command_line().values())

@@ -51,7 +51,7 @@ def damaged(where: str, path: str) -> ExecutionError:
     """What is published is not whole."""
     detail = f"`{path}` in {where} is missing or damaged"
     return fail(
-        "SF428", "Published data damaged", detail, "`spec drift` says what is lost; `spec apply` makes it again"
+        "SF428", "Published data damaged", detail, "`spec plan` says what is lost; `spec apply` makes it again"
     )
 
 
