@@ -218,21 +218,21 @@ class _Loading:
             data = substitute(data, settings.variables, problems)
         data = {key: value for key, value in data.items() if key != "kind"}
         filled: list[str] = []
-        lacking: list[str] = []
+        lacking: list[tuple[str | int, ...]] = []
         for field in default_fields(kind.spec):
             if field.key not in data:
                 if field.default in settings.defaults:
                     data[field.key] = settings.defaults[field.default]
                     filled.append(field.key)
                 elif field.required:
-                    lacking.append(field.key)
+                    lacking.append((field.key,))
                     detail = f"it needs a {field.default}, and the project has no default for it"
                     hint = f"write `{field.key}: NAME`, or set `defaults.{field.default}` in {PROJECT_FILE}"
                     problems.append(Problem((field.key,), "SF117", f"No {field.default}", detail, hint))
         spec = None
         if not any(each.code in ("SF113", "SF114") for each in problems):
             spec, found = validate(kind.spec, data)
-            problems += [each for each in found if not (each.code == "SF109" and each.path[-1] in lacking)]
+            problems += [each for each in found if not (each.code == "SF109" and each.path in lacking)]
         address = Address(kind.prefix, data["name"]) if isinstance(data.get("name"), str) else None
         for problem in problems:
             self._problem(source, document, _from_expression(problem, document.data), address)
