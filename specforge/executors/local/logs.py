@@ -26,16 +26,22 @@ class Lines:
         self._rest = b""
         self._start = reader.position
 
-    def take(self) -> list[LogLine]:
-        """Return the lines that are complete by now, of one block at most; none: nothing new."""
+    def take(self, latest: int | None = None) -> list[LogLine]:
+        """Return the lines that are complete by now, of one block at most, or its `latest`; none: nothing new."""
         skipped, data = self._reader.read(_BLOCK)
+        if data:
+            self._reader.refresh()
         lines = []
         if skipped:
             lines = [*self.rest(), LogLine(None, f"[… {skipped:,} bytes are left out here …]")]
             self._start = self._reader.position - len(data)
         whole, newline, rest = (self._rest + data).rpartition(b"\n")
         if newline:
-            for line in whole.split(b"\n"):
+            found = whole.split(b"\n")
+            if latest is not None and len(found) > latest:
+                self._start += sum(len(line) + 1 for line in found[:-latest])
+                found = found[-latest:]
+            for line in found:
                 lines.append(self._line(line))
                 self._start += len(line) + 1
         self._rest = rest
@@ -76,17 +82,17 @@ class Follower:
         end = self._reader.end()
         if end - self._reader.position > _BEHIND:
             self._lines.skip_to(end - _BLOCK)
-        self._emit(self._lines.take())
+        self._emit(self._lines.take(_SHOWN_AT_ONCE))
 
     def finish(self) -> None:
         """Emit what is left."""
         self.report()
-        while lines := self._lines.take():
+        while lines := self._lines.take(_SHOWN_AT_ONCE):
             self._emit(lines)
         self._emit(self._lines.rest())
 
     def _emit(self, lines: list[LogLine]) -> None:
-        for line in lines[-_SHOWN_AT_ONCE:]:
+        for line in lines:
             self._context.emit(StepEvent("log", line.text))
 
 

@@ -190,15 +190,24 @@ class LogReader:
             return min(self._size(log_path(self._run)), self._head)
         return self._head + numbers[-1] * self._room + self._size(os.path.join(self._parts, str(numbers[-1])))
 
+    def refresh(self) -> None:
+        """Take in the times that were written since the last call."""
+        times, positions = self._records
+        data = self._at(os.path.join(self._parts, "times"), len(times) * _TIME.size, -1)
+        for moment, where in _TIME.iter_unpack(data[: len(data) // _TIME.size * _TIME.size]):
+            times.append(moment)
+            positions.append(where)
+
     def time_at(self, position: int) -> float | None:
-        """Return about when the byte at this position came, in unix seconds."""
-        times, positions = self._known_times(position)
+        """Return about when the byte at this position came, in unix seconds, as far as `refresh` found out."""
+        times, positions = self._records
         index = bisect_right(positions, position) - 1
         return times[index] if index >= 0 else None
 
     def position_at(self, moment: float) -> int:
         """Return the position of the first byte that came at or after this unix time."""
-        times, positions = self._known_times(None)
+        self.refresh()
+        times, positions = self._records
         index = bisect_left(times, moment)
         return positions[index] if index < len(times) else self.end()
 
@@ -226,16 +235,6 @@ class LogReader:
             except FileNotFoundError:
                 return None
         return self._layout
-
-    def _known_times(self, position: int | None) -> tuple[list[float], list[int]]:
-        times, positions = self._records
-        if position is None or not positions or positions[-1] <= position:
-            seen = len(times) * _TIME.size
-            data = self._at(os.path.join(self._parts, "times"), seen, -1)
-            for moment, where in _TIME.iter_unpack(data[: len(data) // _TIME.size * _TIME.size]):
-                times.append(moment)
-                positions.append(where)
-        return times, positions
 
     @staticmethod
     def _at(path: str, offset: int, size: int) -> bytes:
