@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from specforge.core.address import Address
@@ -241,11 +241,14 @@ class JobInput:
 class JobOutput:
     """A tree that a job leaves: folder `path` below its output folder (`.`: all of it), without `exclude`.
 
-    `@log` as path is the job's log. A missing `required` output fails the job with `missing_hint`.
+    `@log` as path is the job's log. A missing `required` output fails the job with `missing_hint`. `expected` names a
+    file below the output folder with the listing (specforge.formats.tree) that the tree must have, executable bits
+    aside: what a job verified and linked may change until it is collected, and then the job fails.
     """
 
     name: str
     path: str
     exclude: tuple[str, ...] = ()
     required: bool = False
-    missing_hint: str = field(default="")
+    missing_hint: str = ""
+    expected: str = ""

@@ -65,9 +65,12 @@ def samples(entries: Iterable[Entry], usage: Mapping[str, str]) -> list[manifest
     ]
 
 
-def publish_dataset(source: Path, output: Path, split: Split | None, digest: str | None = None) -> dict[str, object]:
+def publish_dataset(
+    source: Path, output: Path, split: Split | None, digest: str | None = None, listing: Path | None = None
+) -> dict[str, object]:
     """Fill the empty folder `output` with the manifest and a link to each picture; return the facts of the version.
 
+    `listing` gets the listing of what was verified: a picture may change between now and when the links are followed.
     Raises Failure when the source is not what `digest` says, or when a picture is not one.
     """
     try:
@@ -83,7 +86,11 @@ def publish_dataset(source: Path, output: Path, split: Split | None, digest: str
         target = output / each.path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(os.path.realpath(folder.locate(os.fspath(source), each.path)))
-    (output / MANIFEST).write_bytes(manifest.write(samples(entries, usage)))
+    lines = manifest.write(samples(entries, usage))
+    (output / MANIFEST).write_bytes(lines)
+    if listing is not None:
+        own = Entry(MANIFEST, False, len(lines), hashlib.sha256(lines).hexdigest())
+        listing.write_bytes(tree.listing([*entries, own]))
     return facts(entries, usage)
 
 
@@ -134,8 +141,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--facts", type=Path, required=True)
     parser.add_argument("--digest")
+    parser.add_argument("--listing", type=Path)
     parser.add_argument("--split", type=lambda text: Split(**json.loads(text)))
     options = parser.parse_args(argv)
-    given = publish_dataset(options.source, options.output, options.split, options.digest)
+    given = publish_dataset(options.source, options.output, options.split, options.digest, options.listing)
     options.facts.write_text(json.dumps(given, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     print(f"{given['files']:,} pictures, {given['train']:,} TRAIN, {given['eval']:,} EVAL")

@@ -1,4 +1,4 @@
-"""What a kind says about itself. A kind is a value of type `Kind`; kinds are found by entry points, passed as arguments.
+"""What a kind says about itself. Kinds are values of type `Kind`, found by entry points and passed as arguments.
 
 A kind's functions are pure: from a `Subject` (the spec, what its references lead to, the answers to its readings) they
 give readings to ask and a `Desire`: what should exist, by which recipe, made by which steps. The planner decides what
@@ -114,7 +114,7 @@ def no_readings(_: Subject) -> Mapping[str, Reading]:
 
 
 def default_observations(resource: Resource) -> Mapping[str, Observation]:
-    """What is looked at for drift unless the kind says otherwise: the current version and its evidence, or the place."""
+    """What is looked at for drift unless the kind says otherwise: current version and evidence, or the place."""
     if resource.place is None:
         return {}
     if resource.lifecycle == Lifecycle.PLACE.value:

@@ -17,6 +17,7 @@ from specforge.engine.events import Event
 from specforge.engine.planning import make_plan
 from specforge.engine.session import ApplySettings, Interrupts
 from specforge.executors.fake import FAKE_POOL, FAKE_STORE, FakeExecutors, FakeWorld, JobCall, Made, echo
+from specforge.formats.tree import Entry, listing
 from specforge.planner.plan import Action, Change, Options, Plan
 from specforge.planner.project import Declared, Project
 from specforge.schemas import algorithm, dataset, pool, store, training
@@ -100,7 +101,9 @@ def program(call: JobCall) -> Made:
         lines = [{"source": path, "usage": "EVAL" if path.endswith("0.png") else "TRAIN"} for path in sorted(pictures)]
         manifest = "".join(json.dumps(line) + "\n" for line in lines).encode()
         files = {f"data/{path}": content for path, content in pictures.items()}
-        return Made({**files, "data/dataset.manifest": manifest, "facts.json": b'{"files": 6}'}, made.log)
+        files["data/dataset.manifest"] = manifest
+        left = [Entry(p[5:], False, len(c), hashlib.sha256(c).hexdigest()) for p, c in files.items()]
+        return Made({**files, "data.listing": listing(left), "facts.json": b'{"files": 6}'}, made.log)
     if call.step.name != "evaluate":
         return made
     model = b"".join(content for _, content in sorted(call.inputs["model"].items()))

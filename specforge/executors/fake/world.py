@@ -12,10 +12,10 @@ from specforge.core.errors import Cancelled, ExecutionError
 from specforge.core.values import PROJECT, Frozen, Key, Place, Select, Tree, frozen
 from specforge.executors.base import CancelToken, TreeReader
 from specforge.executors.fake.faults import Fault, Point, SimulatedCrash, failed, unreachable_error
-from specforge.executors.fake.files import Files, below, digest_of, place_below
+from specforge.executors.fake.files import Files, below, digest_of, entries_of, place_below
 from specforge.executors.fake.jobs import Job, JobCall, JobState, Program, collect, echo
 from specforge.executors.fake.stores import FakeStoreData
-from specforge.formats.tree import Entry
+from specforge.formats.tree import Entry, parse
 
 _POLL = 0.01
 
@@ -219,6 +219,10 @@ class FakeWorld:
                 path = f"{run_folder(key)}/out/{output.name}"
                 place_below(self.disk(step.place), path, files)
                 trees[f"tree.{output.name}"] = Tree(step.place, path, digest_of(files))
+                if output.expected:
+                    wanted = {each[0]: each[2:] for each in parse(made.files[output.expected])}
+                    if wanted != {each.path: (each.size, each.sha256) for each in entries_of(files)}:
+                        job.reason = f"`{output.name}` changed while it was collected"
                 if output.required and not files:
                     job.reason = f"it left no output `{output.name}`: {output.missing_hint}"
             if step.facts is not None and not made.exit:

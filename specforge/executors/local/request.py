@@ -38,6 +38,7 @@ def request_of(step: RunJob, pool: Pool, run: Path, python: str, procedures: str
                 "exclude": list(each.exclude),
                 "required": each.required,
                 "missing_hint": each.missing_hint,
+                "expected": each.expected,
             }
             for each in step.outputs
         ],

@@ -32,12 +32,28 @@ def _output(run: str, output: dict[str, Any]) -> dict[str, Any]:
     entries = tuple(each for each in _entries(run, inside, path) if not _is_excluded(each.path, excluded))
     if output["required"] and not entries:
         raise Incomplete(output["missing_hint"] or f"ended well but left no `{_shown(path)}` in its output folder")
+    _compare(run, output, entries)
     listing = tree.listing(entries)
     digest = tree.digest(entries)
     target = os.path.join(run, "trees", digest)
     Path(f"{target}.new").write_bytes(listing)
     os.replace(f"{target}.new", target)
     return {"path": inside, "digest": digest, "files": len(entries), "bytes": sum(each.size for each in entries)}
+
+
+def _compare(run: str, output: dict[str, Any], entries: tuple[Entry, ...]) -> None:
+    """Raise Incomplete if the program says which files it left, and these are not the ones."""
+    if not output["expected"]:
+        return
+    try:
+        wanted = tree.parse(Path(run, "out", output["expected"]).read_bytes())
+    except (OSError, ValueError) as error:
+        raise Incomplete(f"left no readable `{output['expected']}` in its output folder: {error}") from error
+    before = {each.path: (each.size, each.sha256) for each in wanted}
+    now = {each.path: (each.size, each.sha256) for each in entries}
+    changed = sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
+    if changed:
+        raise Incomplete(f"`{changed[0]}` changed while it was collected; plan and apply again")
 
 
 def _entries(run: str, inside: str, path: str) -> tuple[Entry, ...]:

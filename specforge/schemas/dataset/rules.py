@@ -76,6 +76,7 @@ def _steps(subject: Subject, digest: str, store: Place, series: VersionSeries) -
     spec: DatasetSpec = subject.spec
     argv = ["@python", "@procedures", "publish_dataset", "--source=@in/source", "--output=@out/data"]
     argv += ["--facts=@out/facts.json", "--failure=@out/failure", f"--digest={digest}"]
+    argv += ["--listing=@out/data.listing"]
     split = _split(spec.split)
     if split is not None:
         argv.append(f"--split={canonical_json(split)}")
@@ -84,7 +85,7 @@ def _steps(subject: Subject, digest: str, store: Place, series: VersionSeries) -
         subject.inputs["pool"].output("place"),
         Run(tuple(argv)),
         inputs=(JobInput("source", Tree(PROJECT, spec.source, digest)),),
-        outputs=(JobOutput("data", "data", required=True),),
+        outputs=(JobOutput("data", "data", required=True, expected="data.listing"),),
         facts="facts.json",
     )
     commit = Publish(
