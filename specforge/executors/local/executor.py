@@ -14,15 +14,9 @@ from specforge.core.queries import LookAtJob, LookAtPlace, Presence, Query, Seen
 from specforge.core.steps import Copy, EnsurePlace, EnsureToolchain, RunJob, Step
 from specforge.core.values import EMPTY, Frozen, Place, Tree
 from specforge.executors.base import LogLine, Result, StepContext, Surroundings
-from specforge.executors.local import copies, places
-from specforge.executors.local.checks import preflight
-from specforge.executors.local.jobs import JobPerformer
-from specforge.executors.local.logs import lines_of
+from specforge.executors.local import places
 from specforge.executors.local.pool import Pool, pool_of
 from specforge.executors.local.run import RunFolder
-from specforge.executors.toolchains import ensure_toolchain
-from specforge.formats import folder as folders
-from specforge.formats import tree as trees
 from specforge.formats.tree import Entry
 from specforge.runtimes.job.folders import remove
 
@@ -54,21 +48,30 @@ class LocalExecutor:
 
     def preflight(self, place: Place, steps: Sequence[Step], deadline: float | None) -> Sequence[Diagnostic]:
         """Say what would keep these steps from succeeding, before anything runs."""
+        from specforge.executors.local.checks import preflight
+
         del deadline  # everything asked here is on this machine
         return preflight(self._pool(place), steps, self._surroundings.cache)
 
     def perform(self, step: Step, context: StepContext) -> Result:
         """Make it so; see the protocol. Raises ExecutionError for a step that no pool performs."""
+        # What performs is loaded when it is needed: a plan that changes nothing only looks.
         match step:
             case RunJob():
+                from specforge.executors.local.jobs import JobPerformer
+
                 return JobPerformer(self._pool(step.place), self._surroundings, step, context).perform()
             case EnsurePlace():
                 places.ensure(self._pool(step.place), step.wanted, context)
                 return Result()
             case EnsureToolchain():
+                from specforge.executors.toolchains import ensure_toolchain
+
                 ensure_toolchain(self._surroundings.cache, step.lock, context)
                 return Result()
             case Copy():
+                from specforge.executors.local import copies
+
                 tree = copies.copy(self._pool(step.place), step, self._surroundings, context)
                 return Result(Frozen({"tree": tree}))
         detail = f"a local pool cannot perform `{type(step).__name__}`"
@@ -94,6 +97,8 @@ class LocalExecutor:
 
     def logs(self, place: Place, key: str, since: float | None, follow: bool) -> Iterator[LogLine]:
         """Give the lines of the job's output; raises ExecutionError if the pool knows no such job."""
+        from specforge.executors.local.logs import lines_of
+
         pool = self._pool(place)
         run = RunFolder(pool.run_folder(key))
         if not run.path.is_dir():
@@ -112,20 +117,25 @@ class LocalExecutor:
 
     def entries(self, tree: Tree) -> tuple[Entry, ...]:
         """List a tree at a pool, sorted by path; raises ExecutionError if it is not there."""
+        from specforge.formats import folder
+        from specforge.formats import tree as trees
+
         root = self._root(tree)
         if isinstance(tree.digest, str):
             known = self._pool(tree.place).listing(tree)
             if known is not None:
                 return trees.parse(known.read_bytes())
         try:
-            return folders.entries(root)
-        except (OSError, folders.UnfitFolderError) as error:
+            return folder.entries(root)
+        except (OSError, folder.UnfitFolderError) as error:
             raise _unreadable(tree, str(error)) from error
 
     def open(self, tree: Tree, entry: Entry) -> BinaryIO:
         """Open one of its files for reading."""
+        from specforge.formats import folder
+
         try:
-            return open(folders.locate(str(self._root(tree)), entry.path), "rb")
+            return open(folder.locate(str(self._root(tree)), entry.path), "rb")
         except OSError as error:
             raise _unreadable(tree, f"`{entry.path}`: {(error.strerror or str(error)).lower()}") from error
 

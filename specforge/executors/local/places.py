@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from specforge.core.diagnostics import Diagnostic
@@ -22,12 +21,17 @@ _OURS = ("runs", "slots", "copies", "listings", "users")
 def look(pool: Pool) -> Seen:
     """Return whether the pool's folder is there, and how busy the pool is."""
     try:
-        free = shutil.disk_usage(pool.folder).free
-        names = os.listdir(pool.folder)
+        disk = os.statvfs(pool.folder)
+        os.listdir(pool.folder)  # raises where it is no folder, or may not be read
     except FileNotFoundError:
         return Seen(Presence.ABSENT)
-    del names  # it was listed to find out whether it is a folder that may be read
-    facts = {"slots": pool.slots, "busy": pool.busy(), "cpu": pool.cpu, "memory": pool.memory, "free": free}
+    facts = {
+        "slots": pool.slots,
+        "busy": pool.busy(),
+        "cpu": pool.cpu,
+        "memory": pool.memory,
+        "free": disk.f_bavail * disk.f_frsize,
+    }
     return Seen(Presence.PRESENT, facts=Frozen(facts))
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from specforge.core.values import Limits, Place, Tree
-from specforge.runtimes.job.process import is_locked
+from specforge.runtimes.job.slots import is_locked
 
 _LONGEST_NAME = 240
 
@@ -36,6 +35,8 @@ class Pool:
             raise ValueError(f"`{key}` is not a run key")
         raw = key.encode()
         if len(raw) > _LONGEST_NAME:
+            from hashlib import sha256
+
             # File systems allow 255 bytes; the end of the text is unique only together with a hash of all of it.
             key = raw[:200].decode(errors="ignore") + "-" + sha256(raw).hexdigest()[:16]
         return self.runs / key

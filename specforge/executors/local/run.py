@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from specforge.executors.files import write_whole
-from specforge.runtimes.job import process
-from specforge.runtimes.job.slots import open_lock, try_lock
+from specforge.runtimes.job.slots import is_locked, open_lock, try_lock
 
 _LEFT_OVERS_SECONDS = 5.0
 
@@ -71,11 +70,11 @@ class RunFolder:
 
     def has_wrapper(self) -> bool:
         """Return whether its wrapper lives."""
-        return process.is_locked(str(self.path / "lock"))
+        return is_locked(str(self.path / "lock"))
 
     def is_running(self) -> bool:
         """Return whether somebody prepares or runs it now."""
-        return self.has_wrapper() or process.is_locked(str(self.path / "staging"))
+        return self.has_wrapper() or is_locked(str(self.path / "staging"))
 
     def staging(self) -> StagingLock:
         """Return the lock of whoever starts or settles it."""
@@ -83,6 +82,8 @@ class RunFolder:
 
     def ask_to_stop(self, grace: float) -> None:
         """Have the wrapper stop the program: politely, and after `grace` seconds by force."""
+        from specforge.runtimes.job import process
+
         with contextlib.suppress(FileNotFoundError):
             self.write("cancel", json.dumps({"grace": grace}))
             if card := self._json("wrapper.json"):
@@ -90,6 +91,8 @@ class RunFolder:
 
     def settle_lost(self) -> None:
         """The wrapper is gone but its program had started: end what is left of it and write that it is lost."""
+        from specforge.runtimes.job import process
+
         command = self.command() or {}
         same_boot = command.get("boot") == process.boot_id()
         if same_boot:
@@ -105,6 +108,8 @@ class RunFolder:
         write_whole(self.path / name, text.encode())
 
     def _end_left_overs(self, command: dict[str, Any]) -> None:
+        from specforge.runtimes.job import process
+
         process.signal_same(command, signal.SIGKILL)
         marks = (f"TMPDIR={self.path / 'tmp'}", f"HOME={self.path / 'home'}")
         until = time.monotonic() + _LEFT_OVERS_SECONDS

@@ -6,8 +6,6 @@ A process is known by its pid, its start time and the boot it belongs to, never 
 from __future__ import annotations
 
 import ctypes
-import errno
-import fcntl
 import os
 import resource
 import signal
@@ -230,23 +228,6 @@ def cpu_seconds() -> float:
 def largest_child() -> int:
     """Return the peak resident bytes of the largest child reaped so far."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-
-
-def is_locked(path: str) -> bool:
-    """Return whether somebody holds the lock file; no file: nobody does."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return True
-        raise
-    finally:
-        os.close(file)
-    return False
 
 
 def _pids() -> list[int]:

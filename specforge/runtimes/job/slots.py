@@ -32,6 +32,21 @@ def try_lock(file: int) -> bool:
     return True
 
 
+def is_locked(path: str) -> bool:
+    """Return whether somebody holds the lock file; no file: nobody does."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 class Slots:
     """The slots `0` to `count - 1` of one pool; those taken are held until this process ends."""
 
