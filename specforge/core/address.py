@@ -5,12 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+class KeepsHash:
+    """Keeps the hash of a frozen value that is looked up again and again. Not a field: no part of the value."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
 @dataclass(frozen=True, slots=True, order=True)
-class Address:
+class Address(KeepsHash):
     """The name of a resource in a project: its kind's prefix and its own name, printed `training.digits`."""
 
     kind: str
     name: str
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", hash((self.kind, self.name)))
+            return self._hash
 
     def __str__(self) -> str:
         return f"{self.kind}.{self.name}"

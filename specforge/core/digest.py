@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of `value`: sorted keys, no spaces, strings in Unicode form NFC, no NaN.
@@ -19,11 +21,11 @@ def canonical_json(value: Any) -> str:
     Numbers must already have their declared type: 1 and 1.0 give different texts. Raises ValueError for NaN and
     infinities, TypeError for what JSON cannot say.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = _encode(value)
     if text.isascii():
         return text
     # Keys are sorted again after normalisation: two spellings of one key must not give two orders.
-    return json.dumps(_normalised(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _encode(_normalised(value))
 
 
 def _normalised(value: Any) -> Any:

@@ -7,11 +7,12 @@ Nothing here performs anything: a `Place` says where, a `Tree` says which bytes,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import is_
 from typing import Any, NoReturn, TypeVar
 
-from specforge.core.address import Address
+from specforge.core.address import Address, KeepsHash
 
 T = TypeVar("T")
 
@@ -22,10 +23,15 @@ class Frozen(dict[str, Any]):
     It derives from `dict` so that `json` encodes it without a detour. Build it with `frozen(value)`.
     """
 
-    __slots__ = ()
+    __slots__ = ("_hash",)
+    _hash: int
 
     def __hash__(self) -> int:  # type: ignore[override]
-        return hash(frozenset(self.items()))
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = hash(frozenset(self.items()))
+            return self._hash
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a Frozen mapping cannot be changed; build a new one")
@@ -43,15 +49,18 @@ class Frozen(dict[str, Any]):
 
 EMPTY = Frozen()
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
 
 def frozen(value: Any) -> Any:
     """Return `value` with every mapping made `Frozen` and every list made a tuple, all the way down."""
-    if isinstance(value, Frozen):
+    kind = type(value)
+    if kind in _SCALARS or kind is Frozen:
         return value
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return Frozen({str(key): frozen(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
-        return tuple(frozen(item) for item in value)
+        return tuple([frozen(item) for item in value])
     return value
 
 
@@ -80,39 +89,71 @@ IDENTITY = StepRef("", "identity")
 Hole = OutputRef | StepRef
 
 
+_LEAVES = _SCALARS | {Address}
+
+
+_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def _field_names(kind: type) -> tuple[str, ...]:
+    """Return the fields of a class of ours, in which holes can be; none for any other class."""
+    names = _FIELDS.get(kind)
+    if names is None:
+        ours = dataclasses.is_dataclass(kind)
+        names = _FIELDS[kind] = tuple(each.name for each in dataclasses.fields(kind)) if ours else ()
+    return names
+
+
 def map_holes(value: Any, fill: Callable[[Hole], Any]) -> Any:
     """Return `value` with every hole in it replaced by `fill(hole)`; untouched parts are shared, not copied."""
-    if isinstance(value, OutputRef | StepRef):
+    kind = type(value)
+    if kind in _LEAVES:
+        return value
+    if kind is OutputRef or kind is StepRef:
         return fill(value)
-    if isinstance(value, Frozen):
-        return Frozen({key: map_holes(item, fill) for key, item in value.items()})
-    if isinstance(value, tuple):
-        return tuple(map_holes(item, fill) for item in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type | Address):
-        changes = {}
-        for each in dataclasses.fields(value):
-            before = getattr(value, each.name)
+    if kind is tuple:
+        items = [map_holes(item, fill) for item in value]
+        return value if all(map(is_, items, value)) else tuple(items)
+    mapping = kind is Frozen
+    parts = value.items() if mapping else [(name, getattr(value, name)) for name in _field_names(kind)]
+    changes = {}
+    for key, before in parts:
+        if type(before) not in _LEAVES:
             after = map_holes(before, fill)
-            if after is not before and after != before:
-                changes[each.name] = after
-        return dataclasses.replace(value, **changes) if changes else value
-    return value
+            if after is not before:
+                changes[key] = after
+    if not changes:
+        return value
+    return Frozen({**value, **changes}) if mapping else dataclasses.replace(value, **changes)
 
 
 def holes_in(value: Any) -> tuple[Hole, ...]:
     """Return every hole in `value`, in the order they occur, each once."""
-    found: dict[Hole, None] = {}
+    return tuple(dict.fromkeys(_holes(value)))
 
-    def note(hole: Hole) -> Hole:
-        found[hole] = None
-        return hole
 
-    map_holes(value, note)
-    return tuple(found)
+def has_holes(value: Any) -> bool:
+    """Return whether there is any hole in `value`."""
+    return next(_holes(value), None) is not None
+
+
+def _holes(value: Any) -> Iterator[Hole]:
+    kind = type(value)
+    if kind is OutputRef or kind is StepRef:
+        yield value
+        return
+    inner: Iterable[Any] = value if kind is tuple else ()
+    if kind is Frozen:
+        inner = value.values()
+    elif kind is not tuple:
+        inner = [getattr(value, name) for name in _field_names(kind)]
+    for item in inner:
+        if type(item) not in _LEAVES:
+            yield from _holes(item)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Place(KeepsHash):
     """Somewhere that executors work: the output of a Store or a Pool.
 
     `driver` names the executor ("folder", "local", …); `id` tells two places of one driver apart and is relative to
@@ -125,6 +166,13 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.driver}:{self.id}"
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", hash((self.driver, self.id, self.settings)))
+            return self._hash
 
 
 PROJECT = Place("folder", ".")
