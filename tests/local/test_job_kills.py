@@ -54,12 +54,15 @@ class Twice:
         code = PERFORM.format(path=sys.path)
         words = [sys.executable, "-c", code, str(self.local.root), str(self.count), str(self.go)]
         performer = subprocess.Popen(words, stderr=subprocess.PIPE)
-        until(lambda: self.count.exists() or performer.poll() is not None, "the program")
+        until(lambda: self.ran() or performer.poll() is not None, "the program")
         assert performer.poll() is None, performer.stderr.read().decode()
         return performer
 
     def perform(self):
         return self.local.perform(self.run, outputs=MODEL)
+
+    def ran(self):
+        return self.count.exists() and self.runs > 0
 
     @property
     def runs(self):
@@ -125,7 +128,7 @@ def test_the_wrapper_is_killed(twice):
 def test_a_waiting_performer_hears_that_the_wrapper_was_killed(twice):
     """A performer that waits when the wrapper is killed does not wait for ever."""
     with twice.local.background(twice.run, outputs=MODEL) as job:
-        until(twice.count.exists, "the program")
+        until(twice.ran, "the program")
         os.kill(json.loads((twice.local.folder() / "wrapper.json").read_text())["pid"], signal.SIGKILL)
         with pytest.raises(ExecutionError, match="the job was lost"):
             job.result(20)
@@ -152,7 +155,7 @@ time.sleep(60)
 def forged(local, twice, **changes):
     """Make a run look as if its program had been the process with this card, and its wrapper were gone."""
     with local.background(twice.run, outputs=MODEL):
-        until(twice.count.exists, "the program")
+        until(twice.ran, "the program")
     run = local.run()
     (run.path / "status.json").unlink()
     (run.path / "command.json").write_text(json.dumps({**run.command(), **changes}))
