@@ -136,6 +136,7 @@ def test_preflight_finds_what_cannot_work(tmp_path):
         ("SF445", "warning"),
         ("SF445", "warning"),
         ("SF445", "error"),
+        ("SF445", "warning"),
         ("SF461", "error"),
     ]
     (local.root / ".specforge").touch()

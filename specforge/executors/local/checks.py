@@ -59,6 +59,12 @@ def _machine(pool: Pool) -> Iterator[Diagnostic]:
         yield Diagnostic("SF445", "The pool is larger than the machine", detail, Severity.WARNING)
 
 
+def _available_memory() -> int | None:
+    with open("/proc/meminfo") as file:
+        found = (int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:"))
+        return next(found, None)
+
+
 def _job(pool: Pool, step: RunJob) -> Iterator[Diagnostic]:
     if step.nodes > 1:
         detail = f"step `{step.name}` wants {step.nodes} nodes, a local pool is one machine"
@@ -68,3 +74,7 @@ def _job(pool: Pool, step: RunJob) -> Iterator[Diagnostic]:
         detail = f"step `{step.name}` asks for the share of {need} slots, the pool `{pool.place.id}` has {pool.slots}"
         hint = "lower the job's `resources`, or give the pool more `cpu` or `memory`"
         yield Diagnostic("SF445", "The job is too large for the pool", detail, hint=hint)
+    share, available = pool.memory_share(step.run.limits), _available_memory()
+    if share is not None and available is not None and share > available:
+        detail = f"step `{step.name}` may use {share >> 20:,} MiB of memory, {available >> 20:,} MiB are free now"
+        yield Diagnostic("SF445", "Memory is short", detail, Severity.WARNING, hint="end something, or lower `memory`")
