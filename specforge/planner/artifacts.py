@@ -7,12 +7,13 @@ stops promotion and never demotes: the version that is current stays so.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from specforge.core.digest import identity_of
 from specforge.core.queries import FindIdentity, Presence, Seen
 from specforge.core.state import Status, Version
 from specforge.core.steps import Refusal, judge, place_of_step
-from specforge.core.values import EMPTY, Frozen, Place, holes_in
+from specforge.core.values import EMPTY, Frozen, Place, has_holes
 from specforge.planner.outputs import (
     fill_from,
     fill_recorded,
@@ -29,7 +30,7 @@ from specforge.planner.reasons import fields_of, reasons_of
 from specforge.schemas.kind import Part
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fate:
     """What is to be done about one part, and what is known of the outcome.
 
@@ -69,26 +70,23 @@ def settle_artifact(planning: Planning, node: Node) -> Settled:
 
 
 def _output_fate(planning: Planning, node: Node) -> Fate:
-    head, desire, record = node.desire.parts[0], node.desire, node.record
-    current = None if record is None else record.current_version
+    head, desire, current = node.desire.parts[0], node.desire, node.current
     requested = node.address in planning.options.replace
-    settled_here = current is not None and record is not None and record.place == desire.place
-    if holes_in(head.recipe):
+    stays = current is not None and not requested and node.settled_here
+    if has_holes(head.recipe):
         filled = fill_recorded(head.recipe, planning.state)
-        same = settled_here and not requested and not holes_in(filled) and current is not None
+        same = stays and current is not None and not has_holes(filled)
         same = same and identity_of(head.prefix, head.revision, filled) == (current.identity if current else "")
-        predicted = _predicted(node)
-        return Fate(PlannedPart(head, Verb.MAYBE if same else Verb.MAKE), version=predicted)
+        return Fate(PlannedPart(head, Verb.MAYBE if same else Verb.MAKE), version=_predicted(node))
     identity = identity_of(head.prefix, head.revision, head.recipe)
-    known = _recorded_as(node, identity)
-    stays = known is current and settled_here and not requested
-    if current is not None and stays and desire.pinned in (None, current.version):
+    stays = stays and desire.pinned in (None, None if current is None else current.version)
+    if current is not None and stays and current.identity == identity and current.status is not Status.LOST:
         return _kept_output(planning, node, current, identity)
-    return _looked_up_output(planning, node, identity, known, requested)
+    return _looked_up_output(planning, node, identity, _recorded_as(node, identity), requested)
 
 
 def _recorded_as(node: Node, identity: str) -> Version | None:
-    if node.record is None or node.record.place != node.desire.place:
+    if node.record is None or not node.settled_here:
         return None
     matches = [v for v in node.record.versions if v.identity == identity and v.status is not Status.LOST]
     # Two names of one build may be recorded; the current one is the answer if it is among them.
@@ -98,8 +96,7 @@ def _recorded_as(node: Node, identity: str) -> Version | None:
 def _predicted(node: Node) -> str | None:
     if node.desire.pinned or node.desire.series is None:
         return node.desire.pinned
-    stays = node.record is not None and node.record.place == node.desire.place
-    taken = {each.version for each in node.record.versions} if node.record and stays else set()
+    taken = {each.version for each in node.record.versions} if node.record and node.settled_here else set()
     number = len(taken) + 1
     while node.desire.series.version(number) in taken:
         number += 1
@@ -180,7 +177,7 @@ def _evidence_fate(planning: Planning, node: Node, output: Fate) -> Fate | None:
     if part is None:
         return None
     recipe = fill_from(part.recipe, {node.address: output.outputs})
-    if holes_in(recipe):
+    if has_holes(recipe):
         return Fate(PlannedPart(part, _verb_with_holes(planning, node, output, part)))
     identity = identity_of(part.prefix, part.revision, recipe)
     recorded = output.known.evidence if output.known is not None else None
@@ -206,11 +203,11 @@ def _verb_with_holes(planning: Planning, node: Node, output: Fate, part: Part) -
     """With holes left, evidence is made anew only if it would differ even with the recorded inputs."""
     if output.planned.verb is Verb.MAYBE:
         return Verb.MAYBE
-    current = node.record.current_version if node.record else None
+    current = node.current
     if output.planned.verb is not Verb.KEEP or current is None or current.evidence is None:
         return Verb.MAKE
     filled = fill_recorded(part.recipe, planning.state)
-    same = not holes_in(filled) and identity_of(part.prefix, part.revision, filled) == current.evidence.identity
+    same = not has_holes(filled) and identity_of(part.prefix, part.revision, filled) == current.evidence.identity
     return Verb.MAYBE if same else Verb.MAKE
 
 
@@ -220,7 +217,7 @@ def _verb_with_holes(planning: Planning, node: Node, output: Fate, part: Part) -
 def _decide(planning: Planning, node: Node, output: Fate, evidence: Fate | None) -> Settled:
     fates = (output,) if evidence is None else (output, evidence)
     refusals = _refusals(node, evidence)
-    if all(fate.planned.verb is Verb.KEEP for fate in fates):
+    if output.planned.verb is Verb.KEEP and (evidence is None or evidence.planned.verb is Verb.KEEP):
         return Settled(_of_kept(node, fates, refusals), output.outputs)
     away = _out_of_reach(planning, node, fates)
     if away is not None:
@@ -253,23 +250,27 @@ def _out_of_reach(planning: Planning, node: Node, fates: tuple[Fate, ...]) -> Pl
     return None
 
 
-def _unchanged(node: Node, fates: tuple[Fate, ...]) -> Change:
-    """Return the change that does nothing, with what is known of the artifact."""
+def _unchanged(node: Node, fates: tuple[Fate, ...], **more: Any) -> Change:
+    """Return the change that does nothing, with what is known of the artifact; `more`: what is different."""
+    declared, desire = node.declared, node.desire
+    given: dict[str, Any] = {
+        "parts": tuple([fate.planned for fate in fates]),
+        "gate": desire.gate,
+        "place": desire.place,
+        "series": desire.series,
+        "pinned": desire.pinned,
+        "version": fates[0].version,
+        "summary": desire.summary,
+        "before": node.record,
+        "spec": declared.spec_json,
+        "waits_for": followed(node.inputs),
+        "action": Action.NOOP,
+    }
     return Change(
-        node.address,
-        node.declared.kind.document,
-        node.declared.kind.lifecycle.value,
-        Action.NOOP,
-        parts=tuple(fate.planned for fate in fates),
-        gate=node.desire.gate,
-        place=node.desire.place,
-        series=node.desire.series,
-        pinned=node.desire.pinned,
-        version=fates[0].version,
-        summary=node.desire.summary,
-        before=node.record,
-        spec=node.declared.spec_json,
-        waits_for=followed(node.inputs),
+        declared.address,
+        declared.kind.document,
+        declared.kind.lifecycle.value,
+        **(given | more),
     )
 
 
@@ -278,12 +279,13 @@ def _of_kept(node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...])
     record = node.record
     if record is None:
         raise AssertionError(f"{node.address}: kept without a record")
-    below = tuple(str(each) for each in refusals)
+    below = tuple([str(each) for each in refusals])
     fields = fields_of(node)
+    if not fields and not below and not record.below_accept:
+        return _unchanged(node, fates)
     action = Action.UPDATE if fields or below != record.below_accept else Action.NOOP
     note = f"below accept: {'; '.join(below)}" if below and action is Action.NOOP else ""
-    change = _unchanged(node, fates)
-    return replace(change, action=action, fields=fields, refusals=refusals, below_accept=below, note=note)
+    return _unchanged(node, fates, action=action, fields=fields, refusals=refusals, below_accept=below, note=note)
 
 
 def _change(planning: Planning, node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...]) -> Change:
@@ -291,14 +293,14 @@ def _change(planning: Planning, node: Node, fates: tuple[Fate, ...], refusals: t
     certain = Verb.MAKE in verbs or Verb.FIND in verbs
     waits = () if certain else waiting_for(tuple(fate.planned.part.recipe for fate in fates))
     if_changed = tuple(each for each in waits if each != node.address)
-    current = node.record.current_version if node.record else None
-    return replace(
-        _unchanged(node, fates),
+    return _unchanged(
+        node,
+        fates,
         action=Action.UPDATE,
         if_changed=if_changed,
         refusals=refusals,
         work=tuple(fate.planned.part.work for fate in fates if fate.planned.verb in (Verb.MAKE, Verb.MAYBE)),
-        estimate=current.seconds if current and verbs[0] in (Verb.MAKE, Verb.MAYBE) else None,
+        estimate=node.current.seconds if node.current and verbs[0] in (Verb.MAKE, Verb.MAYBE) else None,
         inputs=_marks(node),
         fields=fields_of(node),
         reasons=reasons_of(
@@ -329,14 +331,14 @@ def _already_refused(output: Fate, evidence: Fate | None) -> bool:
 
 def _refused_again(node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...]) -> Settled:
     """Published and refused before, and the gate still refuses: not made again, and not an action."""
-    change, fields = _unchanged(node, fates), fields_of(node)
+    fields = fields_of(node)
     if fields:
-        change = replace(change, action=Action.UPDATE, fields=fields, refusals=refusals)
+        change = _unchanged(node, fates, action=Action.UPDATE, fields=fields, refusals=refusals)
     else:
         current = node.record.current if node.record else None
         stays = f"; {current} stays current" if current else ""
-        note = f"{change.version} is refused: {'; '.join(map(str, refusals))}{stays}"
-        change = replace(change, version=current, note=note)
+        note = f"{fates[0].version} is refused: {'; '.join(map(str, refusals))}{stays}"
+        change = _unchanged(node, fates, version=current, note=note)
     return Settled(change, *_of_refused(node))
 
 

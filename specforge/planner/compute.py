@@ -16,7 +16,7 @@ from specforge.core.digest import identity_of
 from specforge.core.errors import PlanError
 from specforge.core.queries import LookAtJob, Presence, Query, Seen
 from specforge.core.state import Intent, State
-from specforge.core.values import EMPTY, holes_in
+from specforge.core.values import EMPTY, has_holes
 from specforge.planner.artifacts import settle_artifact
 from specforge.planner.definitions import settle_definition, settle_place
 from specforge.planner.graph import Graph
@@ -25,7 +25,7 @@ from specforge.planner.plan import Options, Plan, PlannedPart, RunInFlight, Unre
 from specforge.planner.planning import UNSETTLED, Node, Planning, Settled, undecided
 from specforge.planner.project import Declared, Project
 from specforge.planner.removal import removals
-from specforge.schemas.kind import Input, Lifecycle, Subject
+from specforge.schemas.kind import Lifecycle, Subject
 
 _SETTLERS = {
     Lifecycle.DEFINITION: settle_definition,
@@ -100,63 +100,42 @@ def _unknown_address(address: Address, known: tuple[Address, ...]) -> Diagnostic
 
 
 def _settle(planning: Planning, address: Address) -> Settled:
-    declared = planning.project.resources[address]
-    record = planning.state.resources.get(address)
-    if record is not None and not record.made:
-        record = None  # only an intent: for the plan there is nothing yet
-    looks = _looks(planning, declared)
+    declared, recorded = planning.project.resources[address], planning.state.resources.get(address)
+    kind = declared.kind
+    # A record with no more than an intent: for the plan there is nothing yet.
+    record = recorded if recorded is not None and recorded.made else None
+    observations = {} if recorded is None else kind.observations(recorded)
+    looks = planning.answers(observations)
     inputs, blocked, complete = planning.inputs_of(address)
     if blocked is not None:
         return undecided(declared, record, f"waits: {blocked}", blocked)
-    subject = _subject(planning, declared, inputs)
-    readings = declared.kind.readings(subject)
-    facts = {name: planning.ask(reading) for name, reading in readings.items()}
-    known_facts = {name: seen for name, seen in facts.items() if seen is not None}
-    if len(known_facts) < len(readings) or None in looks.values() or not complete:
+    current, facts = None if record is None else record.current_version, dict[str, Seen]()
+    place = None if record is None else record.place
+    project = planning.project
+    subject = Subject(address, declared.spec, project.name, inputs, facts, project.locks, current, place)
+    readings = kind.readings(subject)
+    facts.update(planning.answers(readings))  # the subject is made once: ten thousand are
+    if len(facts) < len(readings) or len(looks) < len(observations) or not complete:
         return _unsettled(planning, declared, subject)
-    for name, seen in known_facts.items():
+    for name, seen in facts.items():
         if seen.presence is Presence.UNREACHABLE:
             planning.cannot_reach(readings[name].place, seen, address)
             return undecided(declared, record, f"{name} cannot be read; nothing is decided")
-    desire = declared.kind.desire(_subject(planning, declared, inputs, known_facts))
-    planning.diagnostics.extend(desire.diagnostics)
-    if has_errors(desire.diagnostics):
-        return undecided(declared, record, "it has errors")
-    answered = {name: seen for name, seen in looks.items() if seen is not None}
-    node = Node(declared, record, desire, inputs, known_facts, answered)
-    return _SETTLERS[declared.kind.lifecycle](planning, node)
+    desire = kind.desire(subject)
+    if desire.diagnostics:
+        planning.diagnostics.extend(desire.diagnostics)
+        if has_errors(desire.diagnostics):
+            return undecided(declared, record, "it has errors")
+    return _SETTLERS[kind.lifecycle](planning, Node(declared, record, current, desire, inputs, facts, looks))
 
 
 def _unsettled(planning: Planning, declared: Declared, subject: Subject) -> Settled:
     """An answer is missing. A place is known from its spec alone, so that what lies in it is asked about at once."""
     if declared.kind.lifecycle is not Lifecycle.PLACE:
         return UNSETTLED
-    node = Node(declared, None, declared.kind.desire(subject), subject.inputs, EMPTY, EMPTY)
+    node = Node(declared, None, None, declared.kind.desire(subject), subject.inputs, EMPTY, EMPTY)
     settle_place(planning, node)
     return Settled(None, node.desire.outputs)
-
-
-def _looks(planning: Planning, declared: Declared) -> dict[str, Seen | None]:
-    record = planning.state.resources.get(declared.address)
-    if record is None:
-        return {}
-    return {name: planning.ask(query) for name, query in declared.kind.observations(record).items()}
-
-
-def _subject(
-    planning: Planning, declared: Declared, inputs: Mapping[str, Input], facts: Mapping[str, Seen] = EMPTY
-) -> Subject:
-    record = planning.state.resources.get(declared.address)
-    return Subject(
-        declared.address,
-        declared.spec,
-        planning.project.name,
-        inputs,
-        facts,
-        planning.project.locks,
-        None if record is None else record.current_version,
-        None if record is None else record.place,
-    )
 
 
 # ---- runs that an interrupted apply left ----
@@ -198,6 +177,6 @@ def _makes(planning: Planning, planned: PlannedPart, intent: Intent) -> bool:
     if planned.identity is not None:
         return planned.verb is Verb.MAKE and planned.identity == intent.identity
     filled = fill_recorded(planned.part.recipe, planning.state)
-    if holes_in(filled):
+    if has_holes(filled):
         return False  # what it was about is not what is recorded now
     return identity_of(planned.part.prefix, planned.part.revision, filled) == intent.identity

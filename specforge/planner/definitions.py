@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from specforge.core.digest import identity_of
 from specforge.core.queries import LookAtPlace, Presence
-from specforge.core.values import holes_in
+from specforge.core.values import has_holes
 from specforge.planner.outputs import followed
 from specforge.planner.plan import Action, Change, Drift, PlannedPart, Reason, Verb
 from specforge.planner.planning import Node, Planning, Settled, noop
@@ -25,7 +25,7 @@ def settle_definition(planning: Planning, node: Node) -> Settled:  # noqa: ARG00
         outputs=outputs,
         waits_for=followed(node.inputs),
     )
-    pending = bool(holes_in(outputs))
+    pending = has_holes(outputs)
     if record is None:
         return Settled(_with(change, Action.CREATE), outputs, pending)
     if record.spec == node.declared.spec_json and record.outputs == outputs:

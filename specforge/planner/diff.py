@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from specforge.core.values import holes_in
+from specforge.core.values import has_holes
 from specforge.planner.plan import FieldChange
 from specforge.schemas.base import Change, field_rules
 from specforge.schemas.kind import Kind
@@ -59,4 +59,4 @@ def recipe_differences(before: str, after: Mapping[str, Any]) -> tuple[tuple[str
     What still has a hole is not known to differ.
     """
     found = _differences(json.loads(before), after, ())
-    return tuple((".".join(path), was, now) for path, was, now in found if not holes_in(now))
+    return tuple((".".join(path), was, now) for path, was, now in found if not has_holes(now))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import graphlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ConfigError
 from specforge.planner.project import Project
+from specforge.schemas.base import Declared as Spec
 from specforge.schemas.references import references
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """`source` names `target` in its field `path` (dotted); `version` is the pin behind `@`, if any."""
 
     source: Address
@@ -53,36 +53,62 @@ class Graph:
 
 def build_graph(project: Project) -> Graph:
     """Derive the graph from the reference fields of the specs; raises ConfigError for a cycle."""
-    edges = {address: tuple(_edges_of(project, address)) for address in project.resources}
+    declared = {(address.kind, address.name): address for address in project.resources}
+    edges = {address: tuple(_edges_of(address, each.spec, declared)) for address, each in project.resources.items()}
     # A pinned reference reads a published version: it orders nothing and cannot close a cycle.
     follows = {
-        address: tuple(edge.target for edge in own if edge.version is None and edge.target in edges)
+        address: [edge.target for edge in own if edge.version is None and edge.target in edges]
         for address, own in edges.items()
     }
-    try:
-        order = tuple(graphlib.TopologicalSorter(follows).static_order())
-    except graphlib.CycleError as error:
-        raise ConfigError(_cycle(error.args[1], edges)) from None
-    depth: dict[Address, int] = {}
-    for address in order:
-        depth[address] = 1 + max((depth[target] for target in follows[address]), default=0)
-    ordered = sorted(order, key=lambda address: (depth[address], address))
+    depth = _depths(follows)
+    if len(depth) < len(follows):
+        raise ConfigError(_cycle(_ring({each: follows[each] for each in sorted(follows.keys() - depth.keys())}), edges))
+    ordered = sorted(depth, key=lambda address: (depth[address], address.kind, address.name))
     return Graph(tuple(ordered), edges, max(depth.values(), default=0))
 
 
-def _edges_of(project: Project, address: Address) -> Iterable[Edge]:
-    for found in references(project.resources[address].spec):
-        name, version = found.reference.name, found.reference.version
-        candidates = [Address(kind, name) for kind in found.ref.kinds]
-        target = next((each for each in candidates if each in project.resources), candidates[0])
-        yield Edge(address, target, ".".join(map(str, found.path)), version)
+def _edges_of(address: Address, spec: Spec, declared: Mapping[tuple[str, str], Address]) -> Iterator[Edge]:
+    for path, reference, ref in references(spec):
+        name = reference.name
+        target = next((declared[kind, name] for kind in ref.kinds if (kind, name) in declared), None)
+        yield Edge(address, target or Address(ref.kinds[0], name), ".".join(map(str, path)), reference.version)
+
+
+def _depths(follows: Mapping[Address, Sequence[Address]]) -> dict[Address, int]:
+    """Return the length of the longest chain below each address; those on a cycle, or above one, are left out."""
+    missing = {address: len(targets) for address, targets in follows.items()}
+    users: dict[Address, list[Address]] = {address: [] for address in follows}
+    for address, targets in follows.items():
+        for target in targets:
+            users[target].append(address)
+    depth: dict[Address, int] = {}
+    ready, level = [address for address, number in missing.items() if not number], 1
+    while ready:
+        following = []
+        for address in ready:
+            depth[address] = level
+            for user in users[address]:
+                missing[user] -= 1
+                if not missing[user]:
+                    following.append(user)
+        ready, level = following, level + 1
+    return depth
+
+
+def _ring(follows: Mapping[Address, Sequence[Address]]) -> list[Address]:
+    """Return one cycle among addresses that all lead to one: each follows the next, the last is the first again."""
+    path: dict[Address, None] = {}
+    address = next(iter(follows))
+    while address not in path:
+        path[address] = None
+        address = min(target for target in follows[address] if target in follows)
+    members = list(path)
+    return [*members[members.index(address) :], address]
 
 
 def _cycle(members: list[Address], edges: Mapping[Address, tuple[Edge, ...]]) -> Diagnostic:
-    # graphlib gives the cycle from the dependency to the dependant; people read it the other way round.
-    ring = list(reversed(members))
-    start = ring.index(min(ring[:-1]))
-    ring = [*ring[start:-1], *ring[:start], ring[start]]
+    start = members.index(min(members))
+    ring = [*members[start:-1], *members[:start], members[start]]
     first = next(edge for edge in edges[ring[0]] if edge.target == ring[1])
     return Diagnostic(
         "SF220",

@@ -10,7 +10,7 @@ from specforge.core.address import Address
 from specforge.core.digest import digest_of
 from specforge.core.queries import Seen
 from specforge.core.state import Resource, State, Version
-from specforge.core.values import EMPTY, Frozen, Hole, OutputRef, Place, holes_in, map_holes
+from specforge.core.values import EMPTY, Frozen, Hole, OutputRef, Place, has_holes, holes_in, map_holes
 from specforge.schemas.kind import Input, Lifecycle
 
 
@@ -80,13 +80,13 @@ def waiting_for(value: Any) -> tuple[Address, ...]:
 
 def followed(inputs: Mapping[str, Input]) -> tuple[Address, ...]:
     """Return the resources that must be done before; a pinned version is there already, it orders nothing."""
-    return tuple(dict.fromkeys(each.address for each in inputs.values() if each.version is None))
+    return tuple(dict.fromkeys([each.address for each in inputs.values() if each.version is None]))
 
 
 def input_mark(outputs: Mapping[str, Any]) -> str | None:
     """Return what is noted of an input for people: an artifact's version, a definition's digest, of a place nothing."""
     if "identity" in outputs:
         return outputs.get("version")
-    if not outputs or "place" in outputs or holes_in(Frozen(outputs)):
+    if not outputs or "place" in outputs or has_holes(Frozen(outputs)):
         return None
     return digest_of(codec.encode(Frozen(outputs)))

@@ -9,7 +9,7 @@ from typing import Any
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity
 from specforge.core.queries import FindVersion, Presence, Query, Seen
-from specforge.core.state import Resource, State
+from specforge.core.state import Resource, State, Version
 from specforge.core.values import EMPTY, Place, VersionSeries
 from specforge.planner.graph import Edge, Graph
 from specforge.planner.outputs import found_outputs, recorded_outputs, version_outputs
@@ -17,8 +17,10 @@ from specforge.planner.plan import Action, Change, Drift, Options
 from specforge.planner.project import Declared, Project
 from specforge.schemas.kind import Desire, Input
 
+# Working notes of one round, ten thousand of each: not frozen, which would make each cost three times as much.
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Settled:
     """What was decided about one address.
 
@@ -35,12 +37,13 @@ class Settled:
 UNSETTLED = Settled(None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Node:
-    """All that is known about one declared resource when its fate is decided."""
+    """All that is known about one declared resource when its fate is decided. `current`: its recorded version."""
 
     declared: Declared
     record: Resource | None
+    current: Version | None
     desire: Desire
     inputs: Mapping[str, Input]
     facts: Mapping[str, Seen]
@@ -50,6 +53,14 @@ class Node:
     def address(self) -> Address:
         """The address of the resource."""
         return self.declared.address
+
+    @property
+    def settled_here(self) -> bool:
+        """Whether what is recorded lies where it is wished to lie."""
+        if self.record is None:
+            return False
+        place, wished = self.record.place, self.desire.place
+        return place is wished or place == wished
 
 
 @dataclass(slots=True)
@@ -67,6 +78,7 @@ class Planning:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
     unreachable: dict[Place, tuple[str, list[Address]]] = field(default_factory=dict)
+    followed: dict[Address, Input] = field(default_factory=dict)
 
     def ask(self, query: Query) -> Seen | None:
         """Return the answer, or note the question and return None."""
@@ -74,6 +86,17 @@ class Planning:
         if seen is None:
             self.wanted[query] = None
         return seen
+
+    def answers(self, queries: Mapping[str, Query]) -> dict[str, Seen]:
+        """Return the answers there are, by the queries' names, and note the questions that have none."""
+        found = {}
+        for name, query in queries.items():
+            seen = self.observed.get(query)
+            if seen is None:
+                self.wanted[query] = None
+            else:
+                found[name] = seen
+        return found
 
     def refuse(
         self,
@@ -99,14 +122,22 @@ class Planning:
         blocked: str | None = None
         complete = True
         for edge in self.graph.edges[address]:
-            outputs = self._pinned(edge) if edge.version else self.settled.get(edge.target, UNSETTLED)
-            complete = complete and (outputs.change is not None or bool(outputs.outputs) or outputs.blocked is not None)
-            if outputs.blocked is not None and not outputs.outputs:
-                blocked = blocked or outputs.blocked
+            settled = self._pinned(edge) if edge.version else self.settled.get(edge.target, UNSETTLED)
+            if not settled.outputs:
+                complete = complete and (settled.change is not None or settled.blocked is not None)
+                blocked = blocked or settled.blocked
+            inputs[edge.path] = self._input(edge, settled)
+        return inputs, blocked, complete
+
+    def _input(self, edge: Edge, settled: Settled) -> Input:
+        known = None if edge.version else self.followed.get(edge.target)
+        if known is None:
             declared = self.project.resources.get(edge.target)
             spec = None if declared is None else declared.spec
-            inputs[edge.path] = Input(edge.target, spec, outputs.outputs, edge.version)
-        return inputs, blocked, complete
+            known = Input(edge.target, spec, settled.outputs, edge.version)
+            if edge.version is None and settled is not UNSETTLED:
+                self.followed[edge.target] = known  # a store has thousands of followers
+        return known
 
     def _pinned(self, edge: Edge) -> Settled:
         """Resolve `NAME@VERSION`: from the record, else from the store that the referring resource uses."""

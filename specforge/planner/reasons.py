@@ -43,7 +43,7 @@ def reasons_of(
     for each in node.inputs.values():
         if each.address not in said:
             reasons.extend(_input_reason(planning, node, each))
-    current = node.record.current_version
+    current = node.current
     if current is not None and not reasons and not said and not fields_of(node):
         reasons.extend(_recipe_reasons(current, parts))
     return tuple(dict.fromkeys(reasons))
@@ -68,7 +68,7 @@ def _input_reason(planning: Planning, node: Node, given: Input) -> Iterator[Reas
     if given.version is not None or change is None or change.action is Action.NOOP:
         return
     if change.lifecycle == Lifecycle.ARTIFACT.value:
-        current = node.record.current_version if node.record else None
+        current = node.current
         before = None if current is None else current.inputs.get(str(given.address))
         if settled.pending or given.outputs.get("version") != before:
             yield Reason(f"{given.address}: {_version_words(before, change.version, bool(change.if_changed))}")

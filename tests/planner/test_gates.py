@@ -204,6 +204,7 @@ def test_an_evaluation_on_pending_data_is_redone_if_they_change(applied: Paper) 
     applied.add(kind="Dataset", name="held", task="image_classification", source="held")
     applied.world.files["held/0/a.png"] = "held out"
     applied.edit("training.digits", "evaluate.data", "held")
+    applied.edit("training.digits", "evaluate.usages", ["TRAIN"])
     applied.apply()
     applied.world.files["held/0/b.png"] = "one more"
     plan = applied.plan()
