@@ -64,7 +64,8 @@ class RunJob:
 
     `code` is a tree the run's working directory is made from. `facts` names a JSON file in the output folder whose
     content is given back. Outputs: `tree.NAME` (a Tree with its digest) per output, `facts`, `usage` (seconds, bytes).
-    Raises ExecutionError(ended=True) when the job fails. `timeout` in seconds; `retry`: further attempts on failure.
+    Raises ExecutionError(ended=True) when the job fails. `timeout` in seconds; `retry`: how often the place starts the
+    program again, in fresh folders, when it fails; all under one run key.
     """
 
     name: str

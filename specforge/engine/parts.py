@@ -89,36 +89,20 @@ def _take(session: Session, address: Address, publish: Publish, identity: str) -
 
 
 def perform_part(session: Session, resource: Resource, part: Part, identity: str) -> Made:
-    """Perform the steps of a filled part under the next attempt, again as often as its job may be retried."""
+    """Perform the steps of a filled part under the next attempt; a run that ended badly is counted."""
     started = session.clock()
-    retries = max((step.retry for step in part.steps if isinstance(step, RunJob)), default=0)
-    ended: tuple[EndRun, ...] = ()
-    while True:
-        attempt = 1 + session.attempts.get(identity, 0)
-        jobs = _write_intent(session, resource, part, identity, attempt, started)
-        try:
-            outputs = _perform_steps(session, resource.address, part, identity, attempt)
-        except ExecutionError as error:
-            if not error.ended:
-                raise
+    attempt = 1 + session.attempts.get(identity, 0)
+    jobs = _write_intent(session, resource, part, identity, attempt, started)
+    try:
+        outputs = _perform_steps(session, resource.address, part, identity, attempt)
+    except ExecutionError as error:
+        if error.ended:
             outcome = "cancelled" if isinstance(error, Cancelled) else "failed"
-            reason = error.diagnostics[0].detail
-            end_run(session, resource, EndRun(identity, resource.address, outcome, reason))
-            if outcome == "cancelled" or retries <= 0 or session.interrupts.stopping:
-                raise
-            retries -= 1
-            resource = session.resources[resource.address]
-            continue
-        ended = (EndRun(identity, resource.address, "succeeded"),) if jobs else ()
-        return Made(
-            identity,
-            canonical_json(part.recipe),
-            "made",
-            outputs,
-            session.clock() - started,
-            ended,
-            jobs,
-        )
+            end_run(session, resource, EndRun(identity, resource.address, outcome, error.diagnostics[0].detail))
+        raise
+    ended = (EndRun(identity, resource.address, "succeeded"),) if jobs else ()
+    seconds = session.clock() - started
+    return Made(identity, canonical_json(part.recipe), "made", outputs, seconds, ended, jobs)
 
 
 def end_run(session: Session, resource: Resource, *ended: EndRun) -> None:
