@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
@@ -25,6 +25,14 @@ INTERRUPTED = 130
 
 def run(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
     """Run a command line and return its exit code; expected failures are shown, anything else is a bug."""
+    _open_streams()
+    try:
+        return _run(app, arguments, name)
+    except OSError as error:
+        return _not_written(error)
+
+
+def _run(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
     as_json = "--json" in arguments
     try:
         result: Any = typer.main.get_command(app).main(args=list(arguments), prog_name=name, standalone_mode=False)
@@ -35,20 +43,32 @@ def run(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
     except (typer.Abort, KeyboardInterrupt):
         _say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        return _closed_pipe()
-    except Exception as error:  # noqa: BLE001  the boundary: what is not expected is a bug, and is reported as one
+    except Exception as error:  # the boundary: what is not expected is a bug, and is reported as one
+        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and _is_full()):
+            raise
         from specforge.core.errors import SpecforgeError  # only now: `--help` needs nothing of it
 
         return _expected(error, as_json=as_json) if isinstance(error, SpecforgeError) else _bug(error, arguments)
+
+
+def _open_streams() -> None:
+    """Let the standard streams that the caller closed lead nowhere: no file of ours may get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
 
 
 def _say(text: str) -> None:
     try:
         sys.stderr.write(text.rstrip("\n") + "\n")
         sys.stderr.flush()
-    except BrokenPipeError:
-        _closed_pipe()
+    except OSError:
+        _silence(sys.stderr)
 
 
 def _usage(error: typer.TyperException, name: str) -> int:
@@ -64,15 +84,36 @@ def _usage(error: typer.TyperException, name: str) -> int:
     return FAILED
 
 
-def _closed_pipe() -> int:
-    """Give up quietly when the reader went away (`spec plan | head`)."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            os.dup2(nowhere, stream.fileno())
+def _not_written(error: OSError) -> int:
+    """Give up: quietly when the reader went away (`spec plan | head`), with a word when the output's disk is full."""
+    _silence(sys.stdout)
+    if not isinstance(error, BrokenPipeError):
+        from specforge.core.diagnostics import Diagnostic
+        from specforge.core.errors import ConfigError
+
+        why = (error.strerror or str(error)).lower()
+        hint = "look at the file or device that standard output goes to"
+        found = Diagnostic("SF156", "The output cannot be written", f"standard output: {why}", hint=hint)
+        return _expected(ConfigError(found), as_json=False)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _silence(sys.stderr)
     return FAILED
+
+
+def _is_full() -> bool:
+    """Return whether not even an end of line can be written to standard output."""
+    try:
+        os.write(sys.stdout.fileno(), b"\n")
+    except OSError:
+        return True
+    return False
+
+
+def _silence(stream: TextIO) -> None:
+    """Let the stream lead nowhere: at the exit Python would try again to write what is buffered."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _expected(error: SpecforgeError, *, as_json: bool) -> int:

@@ -78,8 +78,8 @@ def progress(
                 if not gone:
                     try:
                         show(event)
-                    except BrokenPipeError:
-                        gone = True  # whoever read has left; the apply goes on to its end
+                    except OSError:
+                        gone = True  # whoever read has left, or the disk is full; the apply goes on to its end
 
         yield Progress(sink, board.say if is_live(output) else _write_at_once)
 

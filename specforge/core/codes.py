@@ -46,6 +46,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF153": ("Not a time", "`--since` wants a length of time or a point in time."),
     "SF154": ("Files are in the way", "`spec init` overwrites nothing."),
     "SF155": ("The project cannot be written", "`spec init` may not write in that folder."),
+    "SF156": ("The output cannot be written", "Standard output goes to a full disk or a broken device."),
     # ---- planning ----
     "SF201": ("Unknown version", "`NAME@VERSION` asks for a version that was never published."),
     "SF202": (
