@@ -37,6 +37,7 @@ class Node:
             self.log = text.plain(event.text).strip() or self.log
         elif event.kind == "state":
             self.state = text.plain(event.text)
+            self.first = self.latest = self.total = None  # how far it got was of what it did before
         elif event.done is not None:
             if self.first is None or event.done < self.first[1] or event.unit != self.unit:
                 self.first = (event.at, event.done)

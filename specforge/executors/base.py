@@ -139,7 +139,8 @@ class Discards(Protocol):
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What an executor is made with: the project's root (relative places begin there), the user's cache folder, and
-    how to reach the trees of other places."""
+    how to reach the trees of other places.
+    """
 
     root: Path
     cache: Path
