@@ -12,10 +12,13 @@ from specforge.core.errors import PlanError
 from specforge.planner.plan import FORMAT, Plan, plan_registry
 
 KEY = "specforge_plan"
+_EDITED = "it was edited, or written by a release that this one does not understand"
 
 
 def write_plan(path: Path, plan: Plan) -> None:
     """Write the plan, all or nothing. Raises PlanError if the file cannot be written."""
+    if path.is_dir():
+        raise PlanError(_unsaved(path, "is a directory"))
     text = json.dumps({KEY: FORMAT, "plan": codec.encode(plan)}, ensure_ascii=False)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -28,21 +31,23 @@ def write_plan(path: Path, plan: Plan) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        detail = f"`{path}`: {error.strerror or error}"
-        raise PlanError(Diagnostic("SF251", "The plan cannot be saved", detail, hint="choose another file")) from error
+        raise PlanError(_unsaved(path, _words(error))) from error
 
 
 def read_plan(path: Path) -> Plan:
     """Read a saved plan; raises PlanError if it is none, or was written by a newer release."""
+    text = ""
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        body = json.loads(text)
     except OSError as error:
-        detail = f"`{path}`: {error.strerror or error}"
+        detail = f"`{path}`: {_words(error)}"
         hint = "make one with `spec plan -o FILE`"
         raise PlanError(Diagnostic("SF252", "The plan cannot be read", detail, hint=hint)) from error
     except ValueError as error:
-        raise PlanError(_not_a_plan(path, "it is not JSON")) from error
-    if not isinstance(body, dict) or not isinstance(body.get(KEY), int):
+        why = "it is cut off" if text.startswith(f'{{"{KEY}"') else "it was not written by `spec plan -o`"
+        raise PlanError(_not_a_plan(path, why)) from error
+    if not isinstance(body, dict) or type(body.get(KEY)) is not int:
         raise PlanError(_not_a_plan(path, "it was not written by `spec plan -o`"))
     if body[KEY] > FORMAT:
         detail = f"`{path}` has format {body[KEY]}; this release reads formats up to {FORMAT}"
@@ -51,10 +56,18 @@ def read_plan(path: Path) -> Plan:
     try:
         plan = codec.decode(body["plan"], plan_registry())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PlanError(_not_a_plan(path, str(error))) from error
+        raise PlanError(_not_a_plan(path, _EDITED)) from error
     if not isinstance(plan, Plan):
-        raise PlanError(_not_a_plan(path, "it holds something else"))
+        raise PlanError(_not_a_plan(path, _EDITED))
     return plan
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _unsaved(path: Path, why: str) -> Diagnostic:
+    return Diagnostic("SF251", "The plan cannot be saved", f"`{path}`: {why}", hint="choose another file")
 
 
 def _not_a_plan(path: Path, why: str) -> Diagnostic:

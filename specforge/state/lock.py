@@ -29,7 +29,7 @@ class FileLock:
         try:
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise problems.unwritable(self._location, error.strerror) from error
+            raise problems.unwritable(self._location, problems.words(error)) from error
         try:
             self._wait(handle, time.monotonic() + timeout)
             # The content is for people only: a full disk must not keep anyone from the lock.

@@ -23,4 +23,4 @@ def open_backend(location: str, root: Path) -> StateBackend:
         )
     from specforge.state.sqlite import SqliteBackend
 
-    return SqliteBackend(root / path)
+    return SqliteBackend(root / path, path)

@@ -9,6 +9,8 @@ from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import StateError, StateLocked
 from specforge.core.state import FORMAT, LockInfo, State, StateRef
 
+_PERHAPS_FULL = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+_READ_ONLY = {sqlite3.SQLITE_READONLY: "it is read-only"}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}
 
 
@@ -18,12 +20,12 @@ def from_the_future(location: str, form: object) -> StateError:
     return StateError(Diagnostic("SF301", "State of a newer release", detail, hint="upgrade specforge"))
 
 
-def ensure_project(state: State, project: str, environment: str, location: str = "the state") -> None:
+def ensure_project(state: State, project: str, environment: str, location: str) -> None:
     """Raise StateError if something is recorded there for another project or environment."""
     if state.ref.lineage is None or (state.project, state.environment) == (project, environment):
         return
     detail = (
-        f"{location} belongs to project `{state.project}`, environment `{state.environment}`; "
+        f"`{location}` belongs to project `{state.project}`, environment `{state.environment}`; "
         f"this is project `{project}`, environment `{environment}`"
     )
     hint = "give this project its own `state:` in specforge.yaml, or put the old name back"
@@ -72,9 +74,17 @@ def moved_on(location: str, base: StateRef, now: StateRef) -> StateError:
     return StateError(Diagnostic("SF307", "State has moved on", detail, hint="plan again"))
 
 
-def of_sqlite(location: str, error: sqlite3.Error, *, writing: bool) -> StateError:
-    """Say what an error of SQLite means to the user."""
+def of_sqlite(location: str, error: sqlite3.Error, *, writing: bool, room: bool = True) -> StateError:
+    """Say what an error of SQLite means to the user. `room`: whether the disk has any left."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in _DAMAGE:
-        return damaged(location, error)
-    return unwritable(location, error) if writing else unreadable(location, error)
+        return damaged(location, "it is not whole" if "no such table" in str(error) else error)
+    if not writing:
+        return unreadable(location, error)
+    full = code == sqlite3.SQLITE_FULL or (code in _PERHAPS_FULL and not room)
+    return unwritable(location, "there is no space left" if full else _READ_ONLY.get(code, error))
+
+
+def words(error: OSError) -> str:
+    """Return what the system says, in lower case and without the number."""
+    return (error.strerror or str(error)).lower()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +57,7 @@ _LINES = (
 _COUNT_RUN = "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (identity) DO UPDATE SET ended = ended + 1"
 _READ_TRIES = 20
 _PAUSE = 0.005
+_ROOM = 1 << 17
 _NOT_A_RECORD = (ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -69,19 +71,23 @@ class _Print(NamedTuple):
 
 
 class SqliteBackend:
-    """The state in the SQLite file `path`; nothing is created before the first lock."""
+    """The state in the SQLite file `path`; nothing is created before the first lock.
 
-    def __init__(self, path: Path) -> None:
+    `location` is what messages call it, as the user wrote it.
+    """
+
+    def __init__(self, path: Path, location: str | None = None) -> None:
         self._path = path
-        self._lock = FileLock(path.with_name(path.name + ".lock"), str(path))
+        self._location = location or str(path)
+        self._lock = FileLock(path.with_name(path.name + ".lock"), self._location)
         self._guard = threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._held = False
 
     @property
     def location(self) -> str:
-        """The path of the file."""
-        return str(self._path)
+        """What the file is called in messages."""
+        return self._location
 
     # ---- reading ----
 
@@ -119,6 +125,8 @@ class SqliteBackend:
             before = self._print()
             if before is None:
                 return None
+            if before.size == 0:
+                raise problems.damaged(self.location, "it is empty")
             try:
                 found = self._snapshot(look, immutable=not before.log)
                 if before.log or before == self._print():
@@ -126,7 +134,8 @@ class SqliteBackend:
             except sqlite3.Error as error:
                 self._raise_if_settled(before, problems.of_sqlite(self.location, error, writing=False), error)
             except _NOT_A_RECORD as error:
-                self._raise_if_settled(before, problems.damaged(self.location, error), error)
+                cause = f"a record in it cannot be read ({error})"
+                self._raise_if_settled(before, problems.damaged(self.location, cause), error)
             time.sleep(_PAUSE)
         raise problems.unreadable(self.location, "it changed each time it was read")
 
@@ -150,7 +159,9 @@ class SqliteBackend:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise problems.unreadable(self.location, error.strerror) from error
+            raise problems.unreadable(self.location, problems.words(error)) from error
+        if stat.S_ISDIR(found.st_mode):
+            raise problems.unreadable(self.location, "it is a folder")
         return _Print(found.st_ino, found.st_size, found.st_mtime_ns, self._beside("-wal").exists())
 
     # ---- writing ----
@@ -206,10 +217,15 @@ class SqliteBackend:
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
                 self._close()
-                raise problems.of_sqlite(self.location, error, writing=True) from error
+                raise problems.of_sqlite(self.location, error, writing=True, room=self._has_room()) from error
             except BaseException:
                 self._close()
                 raise
+
+    def _has_room(self) -> bool:
+        """Return whether the disk takes a commit: SQLite calls a disk that is quite full by several names."""
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize > _ROOM
 
     def _open(self) -> sqlite3.Connection:
         if self._writer is None:
@@ -232,7 +248,7 @@ class SqliteBackend:
             if folder.name == ".specforge" and not ignore.exists():
                 ignore.write_text("*\n")
         except OSError as error:
-            raise problems.unwritable(self.location, error.strerror) from error
+            raise problems.unwritable(self.location, problems.words(error)) from error
 
     def _create(self) -> None:
         """Make an empty database elsewhere and rename it: whoever finds the file finds all of its tables."""
@@ -257,7 +273,7 @@ class SqliteBackend:
             made.rename(self._path)
             _sync_folder(self._path.parent)
         except OSError as error:
-            raise problems.unwritable(self.location, error.strerror) from error
+            raise problems.unwritable(self.location, problems.words(error)) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

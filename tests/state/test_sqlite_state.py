@@ -339,12 +339,12 @@ def test_a_state_of_a_newer_release(tmp_path):
 
 def test_a_state_of_another_project():
     """Whoever compares names both projects; an empty state belongs to nobody."""
-    ensure_project(State(), "digits", "default")
+    ensure_project(State(), "digits", "default", "state.db")
     mine = State(StateRef("lineage-1", 3), "digits", "dev")
-    ensure_project(mine, "digits", "dev")
+    ensure_project(mine, "digits", "dev", "state.db")
     for project, environment in (("letters", "dev"), ("digits", "prod")):
         with pytest.raises(StateError) as caught:
-            ensure_project(mine, project, environment)
+            ensure_project(mine, project, environment, "state.db")
         assert code_of(caught) == "SF302"
         assert "`digits`" in caught.value.diagnostics[0].detail
 

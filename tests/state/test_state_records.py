@@ -150,8 +150,11 @@ def test_memory_needs_the_lock():
 
 
 def test_locations(tmp_path):
-    """A path is relative to the project's root; a full path and `file://` are taken as they are."""
-    assert open_backend(".specforge/state.db", tmp_path).location == str(tmp_path / ".specforge" / "state.db")
+    """A path is relative to the project's root; a full path and `file://` are taken as they are; messages say it so."""
+    near = open_backend(".specforge/state.db", tmp_path)
+    write(near, Note(None, "x"))
+    assert near.location == ".specforge/state.db"
+    assert (tmp_path / ".specforge" / "state.db").is_file()
     assert open_backend(str(tmp_path / "x.db"), Path("/elsewhere")).location == str(tmp_path / "x.db")
     assert open_backend(f"file://{tmp_path}/x.db", Path("/elsewhere")).location == str(tmp_path / "x.db")
     odd = open_backend("a b%20?#'\"手.db", tmp_path)
