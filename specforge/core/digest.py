@@ -12,7 +12,10 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+# One encoder for all: to make one costs as much as to encode a small recipe. What is encoded is never circular.
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
 
 
 def canonical_json(value: Any) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from operator import is_
 from typing import Any, NoReturn, TypeVar
 
 from specforge.core.address import Address, KeepsHash
+from specforge.core.dataclass import dataclass
 
 T = TypeVar("T")
 

@@ -8,13 +8,14 @@ of it has to be done. Entry-point groups: `specforge.kinds` (values of `Kind`), 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
 from specforge.core.address import Address
+from specforge.core.dataclass import dataclass
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.queries import LookAtArtifact, LookAtPlace, Observation, Reading, Seen
 from specforge.core.state import Resource, Status, Version
