@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from specforge.core.diagnostics import Diagnostic, has_errors
 from specforge.core.digest import digest_of
@@ -33,10 +34,10 @@ def desire(subject: Subject) -> Desire:
     boot = posixpath.normpath(spec.boot)
     outputs = Frozen(
         {
-            "runnable": digest_of([spec.framework, digest_of(lock), code.digest, boot]),
+            "runnable": digest_of([spec.framework, _toolchain(lock), code.digest, boot]),
             "code": Tree(PROJECT, spec.code, code.digest),
             "lock": lock,
-            "toolchain": digest_of(lock),
+            "toolchain": _toolchain(lock),
             "framework": spec.framework,
             "boot": boot,
         }
@@ -44,6 +45,12 @@ def desire(subject: Subject) -> Desire:
     files = int(code.facts.get("files", 0))
     summary = f"{files:,} {'file' if files == 1 else 'files'} of code"
     return Desire(outputs=outputs, summary=summary, diagnostics=diagnostics)
+
+
+@lru_cache(maxsize=64)
+def _toolchain(lock: Frozen) -> str:
+    """Return the digest of an engine's entry: long, and the same for all algorithms of the engine."""
+    return digest_of(lock)
 
 
 def _diagnostics(subject: Subject) -> Iterator[Diagnostic]:
