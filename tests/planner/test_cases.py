@@ -28,7 +28,7 @@ import yaml
 from paper import FILES, NOW, Paper
 
 from specforge.core.state import Intent, State
-from specforge.core.values import Frozen, Place
+from specforge.core.values import Frozen, Place, frozen
 from specforge.planner.plan import Verb
 from specforge.render.plan import render_plan
 from specforge.render.plan_json import plan_json
@@ -67,7 +67,7 @@ def prepare(case: Path, wanted: dict[str, Any]) -> Paper:
     if "interrupted" in wanted:
         interrupt(case, paper, wanted["interrupted"])
     paper.documents = documents(case / "after.yaml")
-    paper.locks = {**paper.locks, **{key: Frozen(value) for key, value in wanted.get("locks", {}).items()}}
+    paper.locks = {**paper.locks, **{key: frozen(value) for key, value in wanted.get("locks", {}).items()}}
     write(paper, wanted.get("later", {}))
     for key in ("lost", "lost_evidence"):
         for address in wanted.get(key, ()):

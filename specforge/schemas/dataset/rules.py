@@ -30,6 +30,12 @@ from specforge.schemas.kind import Desire, Part, Subject
 PATTERN = "V{:03d}"
 PICTURES = Select(SUFFIXES, executable=False)
 
+# The same for every dataset, so made once.
+_OUTPUTS = (JobOutput("data", "data", required=True, expected="data.listing"),)
+_TREES = Frozen({"data": StepRef("publish", "tree.data")})
+_FACTS = StepRef("publish", "facts")
+_EXPORTS = Frozen({"dataset.manifest": "{version}.manifest"})
+
 
 def readings(subject: Subject) -> Mapping[str, Reading]:
     """Return the scan of the source; against the current version it also says what was added, removed, changed."""
@@ -48,22 +54,13 @@ def desire(subject: Subject) -> Desire:
     series = VersionSeries(subject.project, "dataset", spec.name, PATTERN)
     if seen is None or seen.digest is None or has_errors(diagnostics):
         return Desire(place=store, series=series, pinned=spec.version, diagnostics=diagnostics)
-    part = Part(
-        "output",
-        "dataset",
-        PROCEDURES["publish_dataset"].revision,
-        _recipe(spec, seen.digest),
-        _steps(subject, seen.digest, store, series),
-        "publish",
-    )
+    split = _split(spec.split)
+    recipe = Frozen({"task": spec.task, "samples": seen.digest, "layout": "class_folders", "split": split})
+    steps = _steps(subject, seen.digest, split, store, series)
+    part = Part("output", "dataset", PROCEDURES["publish_dataset"].revision, recipe, steps, "publish")
     return Desire(
         (part,), place=store, series=series, pinned=spec.version, summary=_summary(seen.facts), diagnostics=diagnostics
     )
-
-
-def _recipe(spec: DatasetSpec, samples: str) -> Frozen:
-    split = _split(spec.split)
-    return Frozen({"task": spec.task, "samples": samples, "layout": "class_folders", "split": split})
 
 
 def _split(split: Split | None) -> Frozen | None:
@@ -72,12 +69,13 @@ def _split(split: Split | None) -> Frozen | None:
     return Frozen({"train": float(split.train), "seed": split.seed, "stratified": split.stratified})
 
 
-def _steps(subject: Subject, digest: str, store: Place, series: VersionSeries) -> tuple[Step, ...]:
+def _steps(
+    subject: Subject, digest: str, split: Frozen | None, store: Place, series: VersionSeries
+) -> tuple[Step, ...]:
     spec: DatasetSpec = subject.spec
     argv = ["@python", "@procedures", "publish_dataset", "--source=@in/source", "--output=@out/data"]
     argv += ["--facts=@out/facts.json", "--failure=@out/failure", f"--digest={digest}"]
     argv += ["--listing=@out/data.listing"]
-    split = _split(spec.split)
     if split is not None:
         argv.append(f"--split={canonical_json(split)}")
     publish = RunJob(
@@ -85,17 +83,17 @@ def _steps(subject: Subject, digest: str, store: Place, series: VersionSeries) -
         subject.inputs["pool"].output("place"),
         Run(tuple(argv)),
         inputs=(JobInput("source", Tree(PROJECT, spec.source, digest)),),
-        outputs=(JobOutput("data", "data", required=True, expected="data.listing"),),
+        outputs=_OUTPUTS,
         facts="facts.json",
     )
     commit = Publish(
         store,
-        trees=Frozen({"data": StepRef("publish", "tree.data")}),
+        trees=_TREES,
         output="data",
         series=series,
         version=spec.version,
-        facts=StepRef("publish", "facts"),
-        exports=Frozen({"dataset.manifest": "{version}.manifest"}),
+        facts=_FACTS,
+        exports=_EXPORTS,
         name="commit",
     )
     return (publish, commit)

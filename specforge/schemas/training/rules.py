@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from specforge.core.dataclass import dataclass
 from specforge.core.diagnostics import has_errors
 from specforge.core.steps import Copy, EnsureToolchain, Gate, Publish, RunJob
 from specforge.core.values import (
@@ -25,7 +25,7 @@ from specforge.procedures import PROCEDURES
 from specforge.schemas.algorithm.parameters import argument, effective
 from specforge.schemas.kind import Desire, Input, Part, Subject
 from specforge.schemas.training.checks import diagnostics_of
-from specforge.schemas.training.spec import Evaluation, Resources, TrainingSpec
+from specforge.schemas.training.spec import Bounds, Evaluation, Resources, TrainingSpec
 from specforge.schemas.units import memory_bytes, seconds
 
 PATTERN = "V{:04d}"
@@ -36,6 +36,19 @@ LAYOUT = "options"
 """How inputs, parameters and the output are given to the boot file: as `--NAME_url`, `--NAME`, `--train_url`."""
 
 MISSING_MODEL = "the boot file must write its model into the folder `model` in `--train_url`"
+
+# The same for every job, so made once.
+_TRAINED = (
+    JobOutput("model", "model", required=True, missing_hint=MISSING_MODEL),
+    JobOutput("rest", ".", exclude=("model",)),
+    JobOutput("log", "@log"),
+)
+_TRAINED_TREES = Frozen({each.name: StepRef("train", f"tree.{each.name}") for each in _TRAINED})
+_CODE = StepRef("code", "tree")
+_MEASURED = (JobOutput("evaluation", ".", required=True),)
+_MEASURED_TREES = Frozen({"evaluation": StepRef("evaluate", "tree.evaluation")})
+_FIGURES = StepRef("evaluate", "facts")
+_TRAIN_ONLY = ("TRAIN",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,8 @@ class _Given:
     parameters: Mapping[str, Any]
     store: Any
     pool: Any
+    limits: Limits
+    toolchain: EnsureToolchain
 
 
 def input_at(subject: Subject, *paths: str) -> Input | None:
@@ -67,9 +82,7 @@ def desire(subject: Subject) -> Desire:
     known = {name: each for name, each in data.items() if each is not None}
     if has_errors(diagnostics) or algorithm is None or algorithm.spec is None or len(known) < len(data):
         return Desire(place=store, series=series, pinned=spec.version, diagnostics=diagnostics)
-    values, _ = effective(spec.parameters, getattr(algorithm.spec, "parameters", {}))
-    pool = subject.inputs["pool"].output("place")
-    given = _Given(spec, algorithm, known, input_at(subject, "from_model"), values, store, pool)
+    given = _given(subject, algorithm, known, store)
     parts = [_output(given, series)]
     measured = input_at(subject, "evaluate.data")
     if spec.evaluate is not None and measured is not None:
@@ -84,6 +97,15 @@ def desire(subject: Subject) -> Desire:
     )
 
 
+def _given(subject: Subject, algorithm: Input, data: Mapping[str, Input], store: Any) -> _Given:
+    spec: TrainingSpec = subject.spec
+    values, _ = effective(spec.parameters, getattr(algorithm.spec, "parameters", {}))
+    pool = subject.inputs["pool"].output("place")
+    toolchain = EnsureToolchain(pool, algorithm.output("framework"), algorithm.output("lock"))
+    model = subject.inputs.get("from_model")
+    return _Given(spec, algorithm, data, model, values, store, pool, _limits(spec.resources), toolchain)
+
+
 # ---- the output ----
 
 
@@ -92,16 +114,10 @@ def _output(given: _Given, series: VersionSeries) -> Part:
     code = given.algorithm.output("code")
     code_digest = getattr(code, "digest", None)
     steps = (
-        EnsureToolchain(given.pool, given.algorithm.output("framework"), given.algorithm.output("lock")),
+        given.toolchain,
         Copy(code, given.pool, f"code/{code_digest}", name="code"),
         _train(given),
-        Publish(
-            given.store,
-            trees=Frozen({name: StepRef("train", f"tree.{name}") for name in ("model", "rest", "log")}),
-            output="model",
-            series=series,
-            version=spec.version,
-        ),
+        Publish(given.store, _TRAINED_TREES, output="model", series=series, version=spec.version),
     )
     return Part("output", "training", REVISION, _recipe(given), steps, "train")
 
@@ -116,8 +132,8 @@ def _recipe(given: _Given) -> Frozen:
         "nodes": spec.nodes,
         "layout": LAYOUT,
     }
-    usages = {name: sorted(set(each.usages)) for name, each in spec.inputs.items()}
-    widened = {name: each for name, each in usages.items() if each != ["TRAIN"]}
+    usages = {name: _usages(each.usages) for name, each in spec.inputs.items()}
+    widened = {name: each for name, each in usages.items() if each != _TRAIN_ONLY}
     if widened:
         recipe["usages"] = widened
     if given.from_model is not None:
@@ -134,8 +150,7 @@ def _train(given: _Given) -> RunJob:
     argv = ["@python", f"@code/{given.algorithm.output('boot')}"]
     argv += [f"--{name}_url=@in/{name}" for name in spec.inputs]
     inputs = [
-        JobInput(name, _published(each, "data"), tuple(sorted(set(spec.inputs[name].usages))))
-        for name, each in given.data.items()
+        JobInput(name, _published(each, "data"), _usages(spec.inputs[name].usages)) for name, each in given.data.items()
     ]
     if given.from_model is not None:
         argv.append("--from_model_url=@in/from_model")
@@ -147,18 +162,18 @@ def _train(given: _Given) -> RunJob:
     return RunJob(
         "train",
         given.pool,
-        Run(tuple(argv), given.algorithm.output("lock"), Frozen(spec.variables), _limits(spec.resources)),
+        Run(tuple(argv), given.toolchain.lock, Frozen(spec.variables) if spec.variables else EMPTY, given.limits),
         inputs=tuple(inputs),
-        outputs=(
-            JobOutput("model", "model", required=True, missing_hint=MISSING_MODEL),
-            JobOutput("rest", ".", exclude=("model",)),
-            JobOutput("log", "@log"),
-        ),
-        code=StepRef("code", "tree"),
+        outputs=_TRAINED,
+        code=_CODE,
         nodes=spec.nodes,
         timeout=None if spec.timeout is None else seconds(spec.timeout),
         retry=spec.retries,
     )
+
+
+def _usages(asked: Sequence[str]) -> tuple[str, ...]:
+    return _TRAIN_ONLY if asked == ["TRAIN"] else tuple(sorted(set(asked)))
 
 
 def _published(source: Input, tree: str) -> Tree:
@@ -175,8 +190,8 @@ def _limits(resources: Resources) -> Limits:
 
 
 def _evidence(subject: Subject, given: _Given, wanted: Evaluation, data: Input) -> Part:
-    engine, lock = given.algorithm.output("framework"), given.algorithm.output("lock")
-    usages = tuple(sorted(set(wanted.usages)))
+    engine = given.toolchain.engine
+    usages = _usages(wanted.usages)
     recipe: dict[str, Any] = {
         "subject": OutputRef(subject.address, "digest"),
         "data": data.output("digest"),
@@ -192,26 +207,24 @@ def _evidence(subject: Subject, given: _Given, wanted: Evaluation, data: Input) 
     job = RunJob(
         "evaluate",
         given.pool,
-        Run(tuple(argv), lock, limits=_limits(given.spec.resources)),
+        Run(tuple(argv), given.toolchain.lock, limits=given.limits),
         inputs=(
             JobInput("model", Tree(given.store, None, OutputRef(subject.address, "tree.model"))),
             JobInput("data", _published(data, "data"), usages),
         ),
-        outputs=(JobOutput("evaluation", ".", required=True),),
+        outputs=_MEASURED,
         facts="figures.json",
     )
-    publish = Publish(
-        given.store,
-        trees=Frozen({"evaluation": StepRef("evaluate", "tree.evaluation")}),
-        output="evaluation",
-        facts=StepRef("evaluate", "facts"),
-    )
-    steps = (EnsureToolchain(given.pool, engine, lock), job, publish)
+    steps = (given.toolchain, job, Publish(given.store, _MEASURED_TREES, output="evaluation", facts=_FIGURES))
     return Part("evidence", "evidence", PROCEDURES["evaluate"].revision, Frozen(frozen(recipe)), steps, "evaluate")
 
 
 def _gate(wanted: Evaluation | None) -> Gate | None:
     if wanted is None:
         return None
-    conditions = {name: bounds.model_dump(exclude_none=True) for name, bounds in wanted.accept.items()}
-    return Gate(frozen(conditions) if conditions else EMPTY)
+    return Gate(Frozen({name: _bounds(each) for name, each in wanted.accept.items()}))
+
+
+def _bounds(wanted: Bounds) -> Frozen:
+    given = (("min", wanted.min), ("max", wanted.max))
+    return Frozen({name: value for name, value in given if value is not None})
