@@ -33,6 +33,12 @@ class ScanTree:
 
 Reading = ScanTree
 
+
+def is_single_file(seen: Seen) -> bool:
+    """Return whether a ScanTree met a file where a folder was asked for."""
+    return seen.presence is Presence.PRESENT and seen.facts.get("files") == 1 and seen.facts.get("folders") == {}
+
+
 # ---- observations ----
 
 

@@ -159,12 +159,12 @@ class Planning:
             self.cannot_reach(store, seen, edge.source)
             return Settled(None, blocked=f"{store} cannot be reached")
         if seen.presence is Presence.ABSENT:
-            known_names = ", ".join(each.version for each in record.versions) if record else "none"
+            published = ", ".join(each.version for each in record.versions) if record else ""
             self.refuse(
                 edge.source,
                 "SF201",
                 "Unknown version",
-                f"`{edge.path}` asks for {edge.target}@{edge.version}, never published (known: {known_names})",
+                f"{edge.target}@{edge.version} was never published (published: {published or 'nothing yet'})",
                 hint="pin a published version, or leave `@VERSION` out to follow the current one",
                 path=edge.field,
             )

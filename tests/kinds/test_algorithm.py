@@ -62,22 +62,25 @@ def findings(subject):
 
 
 def test_what_is_wrong_with_the_code(world):
-    """No folder, an empty one, no boot file, one outside, an unreadable folder, a link that leads away."""
+    """No folder, a file, no boot file, a folder for one, one outside, an unreadable folder, a link that leads away."""
     subject = world.algorithm()
 
     def code(seen):
         return findings(replace(subject, facts={**subject.facts, "code": seen}))
 
     assert code(Seen(Presence.ABSENT)) == [("SF210", ("code",), "there is no folder `code`")]
-    empty = Seen(Presence.PRESENT, "0" * 64, frozen({"files": 0}))
-    assert code(empty) == [("SF210", ("code",), "`code` has no files")]
+    single = Seen(Presence.PRESENT, "0" * 64, frozen({"files": 1, "folders": {}}))
+    assert code(single) == [("SF210", ("code",), "`code` is a file, not a folder")]
     assert code(unreachable("permission denied")) == [("SF215", ("code",), "`code` cannot be read: permission denied")]
     odd = Seen(
         Presence.PRESENT, "0" * 64, frozen({"files": 1, "problems": [{"path": "x", "problem": "leads outside"}]})
     )
-    assert code(odd) == [("SF215", ("code",), "`x` in `code`: leads outside")]
+    assert code(odd) == [("SF215", ("code",), "`x` in `code` leads outside")]
     missing = replace(subject, facts={**subject.facts, "boot": Seen(Presence.ABSENT)})
     assert findings(missing) == [("SF210", ("boot",), "there is no file `train.py` in `code`")]
+    folder = Seen(Presence.PRESENT, "0" * 64, frozen({"files": 2, "folders": {".": 2}}))
+    among = replace(subject, facts={**subject.facts, "boot": folder})
+    assert findings(among) == [("SF210", ("boot",), "`train.py` is a folder")]
     outside = world.algorithm(boot="../train.py")
     assert findings(outside) == [("SF210", ("boot",), "`../train.py` is outside of `code`")]
 

@@ -90,17 +90,19 @@ def test_what_is_wrong_with_a_source(world):
     assert findings(world, unreachable("permission denied")) == [
         ("SF215", "`data/digits` cannot be read: permission denied")
     ]
+    single = Seen(Presence.PRESENT, "0" * 64, frozen({"files": 1, "folders": {}}))
+    assert findings(world, single) == [("SF210", "`data/digits` is a file, not a folder")]
     none = Seen(Presence.PRESENT, "0" * 64, frozen({"files": 0, "folders": {"cat": 0}}))
     assert findings(world, none) == [("SF211", "`data/digits` has no pictures")]
     folders = {".": 2, "cat": 1, "dog": 0, "a b": 1, "x" * 33: 1, "猫": 1}
     assert findings(world, world.scan(folders=folders)) == [
-        ("SF214", "2 of the pictures lie in `data/digits` itself, so they have no label"),
+        ("SF214", "2 pictures lie in `data/digits` itself, so they have no label"),
         ("SF213", "the folder `a b` in `data/digits` has the character ` `, which a label may not have"),
         ("SF212", "the folder `dog` in `data/digits` has no pictures, so there will be no such label"),
         ("SF213", f"the folder `{'x' * 33}` in `data/digits` has 33 characters, a label has at most 32"),
     ]
     assert findings(world, world.scan(problems=[{"path": "cat/x.png", "problem": "leads outside"}])) == [
-        ("SF215", "`cat/x.png` in `data/digits`: leads outside")
+        ("SF215", "`cat/x.png` in `data/digits` leads outside")
     ]
 
 

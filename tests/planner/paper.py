@@ -238,8 +238,9 @@ class PaperWorld:
         found = digest(Entry(path, False, len(chosen[path]), sha256) for path, sha256 in listing.items())
         self.listings[found] = listing
         folders: dict[str, int] = {}
-        for path in chosen:
-            folders[path.partition("/")[0]] = folders.get(path.partition("/")[0], 0) + 1
+        for path in chosen if query.path not in self.files else ():
+            first = path.partition("/")[0] if "/" in path else "."
+            folders[first] = folders.get(first, 0) + 1
         facts = {"files": len(chosen), "bytes": sum(map(len, chosen.values())), "folders": folders}
         before = None if query.since is None else self.listings.get(str(query.since.digest))
         if before is not None and before != listing:

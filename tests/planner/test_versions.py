@@ -76,7 +76,7 @@ def test_a_pinned_version_that_was_never_published_is_an_error(applied: Paper) -
         applied.plan()
     (found,) = caught.value.diagnostics
     assert (found.code, found.path, str(found.address)) == ("SF201", ("inputs", "data", "dataset"), "training.digits")
-    assert found.detail == "`inputs.data.dataset` asks for dataset.digits@V009, never published (known: V001)"
+    assert found.detail == "dataset.digits@V009 was never published (published: V001)"
     assert found.hint is not None
 
 
@@ -85,7 +85,7 @@ def test_nothing_is_known_of_the_versions_of_what_was_never_applied(paper: Paper
     paper.edit("training.digits", "inputs.data", "digits@V001")
     ((code, address, detail),) = refused(paper)
     assert (code, address) == ("SF201", "training.digits")
-    assert detail.endswith("(known: none)")
+    assert detail.endswith("(published: nothing yet)")
 
 
 def test_pinned_to_something_no_longer_declared_is_a_warning(pinned: Paper) -> None:

@@ -78,7 +78,8 @@ class FakeExecutor:
         return self._scan(query)
 
     def _scan(self, query: ScanTree) -> Seen:
-        files = below(self._world.disk(query.place), query.path)
+        disk = self._world.disk(query.place)
+        files, single = below(disk, query.path), query.path in disk
         if files is None:
             return Seen(Presence.ABSENT)
         since = None
@@ -89,7 +90,7 @@ class FakeExecutor:
                 since = None  # what cannot be read cannot be compared with
         digest = digest_of(files, query.select)
         self._world.scanned[digest] = query.select
-        return Seen(Presence.PRESENT, digest, scan_facts(files, query.select, since))
+        return Seen(Presence.PRESENT, digest, scan_facts(files, query.select, since, single))
 
     def _look_at_job(self, query: LookAtJob) -> Seen:
         job = self._world.jobs.get((str(query.place), query.key))

@@ -68,15 +68,17 @@ def digest_of(files: Mapping[str, bytes], select: Select | None = None) -> str:
     return tree.digest(entries_of(files, select))
 
 
-def scan_facts(files: Mapping[str, bytes], select: Select, since: tuple[Entry, ...] | None) -> Frozen:
-    """Return the facts of a scan: see `specforge.core.queries.ScanTree`."""
+def scan_facts(
+    files: Mapping[str, bytes], select: Select, since: tuple[Entry, ...] | None, single: bool = False
+) -> Frozen:
+    """Return the facts of a scan: see `specforge.core.queries.ScanTree`. `single`: it met a file, not a folder."""
     entries = entries_of(files, select)
     folders = Counter({path.split("/")[0]: 0 for path in files if "/" in path})
     folders.update(each.path.split("/")[0] if "/" in each.path else "." for each in entries)
     facts: dict[str, Any] = {
         "files": len(entries),
         "bytes": sum(each.size for each in entries),
-        "folders": {name: folders[name] for name in sorted(folders) if name not in LEFT_OUT},
+        "folders": {} if single else {name: folders[name] for name in sorted(folders) if name not in LEFT_OUT},
         "problems": (),
     }
     if since is not None and since != entries:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from specforge.core.diagnostics import Diagnostic, has_errors
 from specforge.core.digest import digest_of
-from specforge.core.queries import Presence, Reading, ScanTree
+from specforge.core.queries import Presence, Reading, ScanTree, is_single_file
 from specforge.core.values import PROJECT, Frozen, Tree
 from specforge.schemas.algorithm.parameters import declaration_problems
 from specforge.schemas.kind import Desire, Subject
@@ -78,23 +78,27 @@ def _code_diagnostics(subject: Subject) -> Iterator[Diagnostic]:
         detail = f"`{spec.code}` cannot be read: {code.problem}"
         yield Diagnostic("SF215", "Folder cannot be read", detail, address=address, path=("code",))
         return
-    if code.presence is Presence.ABSENT or not code.facts.get("files"):
+    if code.presence is Presence.ABSENT or is_single_file(code):
         detail = (
-            f"there is no folder `{spec.code}`" if code.presence is Presence.ABSENT else f"`{spec.code}` has no files"
+            f"`{spec.code}` is a file, not a folder" if is_single_file(code) else f"there is no folder `{spec.code}`"
         )
         hint = "`code` is a folder relative to the project, with the boot file in it"
         yield Diagnostic("SF210", "Folder not found", detail, hint=hint, address=address, path=("code",))
         return
     for each in code.facts.get("problems", ()):
-        detail = f"`{each['path']}` in `{spec.code}`: {each['problem']}"
-        yield Diagnostic("SF215", "Folder cannot be read", detail, address=address, path=("code",))
+        detail, hint = (
+            f"`{each['path']}` in `{spec.code}` {each['problem']}",
+            "take it away, or name it in `.specignore`",
+        )
+        yield Diagnostic("SF215", "Folder cannot be read", detail, hint=hint, address=address, path=("code",))
     if posixpath.normpath(spec.boot).startswith(("../", "/")):
         detail = f"`{spec.boot}` is outside of `{spec.code}`"
         yield Diagnostic(
             "SF210", "File not found", detail, hint="`boot` is relative to `code`", address=address, path=("boot",)
         )
-    elif boot is not None and boot.presence is Presence.ABSENT:
-        detail = f"there is no file `{spec.boot}` in `{spec.code}`"
+    elif boot is not None and (boot.presence is Presence.ABSENT or boot.facts.get("folders")):
+        absent = boot.presence is Presence.ABSENT
+        detail = f"there is no file `{spec.boot}` in `{spec.code}`" if absent else f"`{spec.boot}` is a folder"
         yield Diagnostic(
             "SF210", "File not found", detail, hint="`boot` is relative to `code`", address=address, path=("boot",)
         )

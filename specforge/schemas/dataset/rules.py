@@ -7,7 +7,7 @@ from typing import Any
 
 from specforge.core.diagnostics import Diagnostic, Severity, has_errors
 from specforge.core.digest import canonical_json
-from specforge.core.queries import Presence, Reading, ScanTree, Seen
+from specforge.core.queries import Presence, Reading, ScanTree, Seen, is_single_file
 from specforge.core.steps import Publish, RunJob, Step
 from specforge.core.values import (
     PROJECT,
@@ -29,6 +29,7 @@ from specforge.schemas.kind import Desire, Part, Subject
 
 PATTERN = "V{:03d}"
 PICTURES = Select(SUFFIXES, executable=False)
+_LAYOUT = "`source` is relative to the project's folder; it holds one folder of pictures per label"
 
 # The same for every dataset, so made once.
 _OUTPUTS = (JobOutput("data", "data", required=True, expected="data.listing"),)
@@ -121,11 +122,13 @@ def _findings(source: str, seen: Seen) -> Iterator[Finding]:
         yield "SF215", "Folder cannot be read", f"`{source}` cannot be read: {seen.problem}", None, Severity.ERROR
         return
     if seen.presence is Presence.ABSENT:
-        hint = "`source` is relative to the project's folder; it holds one folder of pictures per label"
-        yield "SF210", "Folder not found", f"there is no folder `{source}`", hint, Severity.ERROR
+        yield "SF210", "Folder not found", f"there is no folder `{source}`", _LAYOUT, Severity.ERROR
+        return
+    if is_single_file(seen):
+        yield "SF210", "Folder not found", f"`{source}` is a file, not a folder", _LAYOUT, Severity.ERROR
         return
     for each in seen.facts.get("problems", ()):
-        detail = f"`{each['path']}` in `{source}`: {each['problem']}"
+        detail = f"`{each['path']}` in `{source}` {each['problem']}"
         yield "SF215", "Folder cannot be read", detail, "take it away, or name it in `.specignore`", Severity.ERROR
     if not seen.facts.get("files"):
         known = ", ".join(f"`{suffix}`" for suffix in SUFFIXES)
@@ -138,7 +141,8 @@ def _findings(source: str, seen: Seen) -> Iterator[Finding]:
 def _folder_findings(source: str, seen: Seen) -> Iterator[Finding]:
     for folder, count in sorted(seen.facts.get("folders", {}).items()):
         if folder in ("", "."):
-            detail = f"{count:,} of the pictures lie in `{source}` itself, so they have no label"
+            words = "1 picture lies" if count == 1 else f"{count:,} pictures lie"
+            detail = f"{words} in `{source}` itself, so {'it has' if count == 1 else 'they have'} no label"
             yield "SF214", "Pictures without a label", detail, f"move them into `{source}/LABEL/`", Severity.ERROR
             continue
         problem = label_problem(folder)
