@@ -50,9 +50,7 @@ def in_use(identity: str, build: int, holders: Iterable[str]) -> ExecutionError:
 def damaged(where: str, path: str) -> ExecutionError:
     """What is published is not whole."""
     detail = f"`{path}` in {where} is missing or damaged"
-    return fail(
-        "SF428", "Published data damaged", detail, "`spec plan` says what is lost; `spec apply` makes it again"
-    )
+    return fail("SF428", "Published data damaged", detail, "`spec plan` says what is lost; `spec apply` makes it again")
 
 
 def impossible(detail: str, hint: str | None = None) -> ExecutionError:
