@@ -30,11 +30,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one process took: seconds of CPU (its children's too) and of wall time, peak resident memory in MB."""
+    """What one process took: seconds of CPU (its children's too) and of wall time; `output` is what it printed."""
 
     cpu: float
     wall: float
-    peak: float
     output: str = ""
 
 
@@ -78,15 +77,27 @@ def process(command: Sequence[str], variables: Mapping[str, str] | None = None, 
     wall = time.perf_counter() - begun
     if child.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}")
-    per_megabyte = 1e6 if sys.platform == "darwin" else 1e6 / 1024
-    return Usage(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / per_megabyte, output)
+    return Usage(used.ru_utime + used.ru_stime, wall, output)
 
 
 def processes(command: Sequence[str], repeats: int = REPEATS, **more: object) -> Usage:
     """Return the medians of several fresh processes; the output is the last one's."""
     runs = [process(command, **more) for _ in range(repeats)]  # type: ignore[arg-type]
-    middle = [median(getattr(run, name) for run in runs) for name in ("cpu", "wall", "peak")]
-    return Usage(*middle, output=runs[-1].output)
+    return Usage(median(run.cpu for run in runs), median(run.wall for run in runs), runs[-1].output)
+
+
+def own_peak() -> float:
+    """Return the peak resident memory of this process in MB.
+
+    A process has to say it of itself: what the kernel says of a child may be the memory of the one that started it.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:

@@ -111,7 +111,10 @@ class Resource:
 
     def version(self, name: str | None) -> Version | None:
         """Return the version of this name, or None."""
-        return next((each for each in self.versions if each.version == name), None)
+        for each in self.versions:
+            if each.version == name:
+                return each
+        return None
 
     @property
     def current_version(self) -> Version | None:

@@ -7,7 +7,7 @@ Nothing here performs anything: a `Place` says where, a `Tree` says which bytes,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import is_
 from typing import Any, NoReturn, TypeVar
 
@@ -127,29 +127,35 @@ def map_holes(value: Any, fill: Callable[[Hole], Any]) -> Any:
     return Frozen({**value, **changes}) if mapping else dataclasses.replace(value, **changes)
 
 
-def holes_in(value: Any) -> tuple[Hole, ...]:
-    """Return every hole in `value`, in the order they occur, each once."""
-    return tuple(dict.fromkeys(_holes(value)))
+def _inside(value: Any) -> Iterable[Any]:
+    """Return what a value that is no leaf and no hole is made of."""
+    kind = type(value)
+    if kind is Frozen:
+        return value.values()  # type: ignore[no-any-return]
+    return value if kind is tuple else [getattr(value, name) for name in _field_names(kind)]
 
 
 def has_holes(value: Any) -> bool:
     """Return whether there is any hole in `value`."""
-    return next(_holes(value), None) is not None
+    if type(value) is OutputRef or type(value) is StepRef:
+        return True
+    return any(map(has_holes, [item for item in _inside(value) if type(item) not in _LEAVES]))
 
 
-def _holes(value: Any) -> Iterator[Hole]:
-    kind = type(value)
-    if kind is OutputRef or kind is StepRef:
-        yield value
+def holes_in(value: Any) -> tuple[Hole, ...]:
+    """Return every hole in `value`, in the order they occur, each once."""
+    found: dict[Hole, None] = {}
+    _collect(value, found)
+    return tuple(found)
+
+
+def _collect(value: Any, found: dict[Hole, None]) -> None:
+    if type(value) is OutputRef or type(value) is StepRef:
+        found[value] = None
         return
-    inner: Iterable[Any] = value if kind is tuple else ()
-    if kind is Frozen:
-        inner = value.values()
-    elif kind is not tuple:
-        inner = [getattr(value, name) for name in _field_names(kind)]
-    for item in inner:
+    for item in _inside(value):
         if type(item) not in _LEAVES:
-            yield from _holes(item)
+            _collect(item, found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,8 @@ def plan(
     if options.destroy:
         taken_away = removals(planning, [each for each in state.resources if each in scope or not options.targets])
     else:
-        for address in graph.order:
-            if address in scope:
-                planning.settled[address] = _settle(planning, address)
+        for address in (each for each in graph.order if each in scope) if options.targets else graph.order:
+            planning.settled[address] = _settle(planning, address)
         gone = [each for each in state.resources if each not in project.resources]
         taken_away = () if options.targets else removals(planning, gone)
     runs = _runs_in_flight(planning, planning.settled.keys() | {each.address for each in taken_away})

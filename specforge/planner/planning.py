@@ -25,13 +25,15 @@ class Settled:
     """What was decided about one address.
 
     `change` is None while an answer is missing. `outputs` are what others read; a key that is missing will be known at
-    apply (`pending`), or never (`blocked`: nothing below can be decided; says why).
+    apply (`pending`), or never (`blocked`: nothing below can be decided; says why). `given` is what those that follow
+    it get: the same for all of them.
     """
 
     change: Change | None
     outputs: Mapping[str, Any] = EMPTY
     pending: bool = False
     blocked: str | None = None
+    given: Input | None = None
 
 
 UNSETTLED = Settled(None)
@@ -78,7 +80,6 @@ class Planning:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
     unreachable: dict[Place, tuple[str, list[Address]]] = field(default_factory=dict)
-    followed: dict[Address, Input] = field(default_factory=dict)
 
     def ask(self, query: Query) -> Seen | None:
         """Return the answer, or note the question and return None."""
@@ -130,14 +131,13 @@ class Planning:
         return inputs, blocked, complete
 
     def _input(self, edge: Edge, settled: Settled) -> Input:
-        known = None if edge.version else self.followed.get(edge.target)
-        if known is None:
-            declared = self.project.resources.get(edge.target)
-            spec = None if declared is None else declared.spec
-            known = Input(edge.target, spec, settled.outputs, edge.version)
-            if edge.version is None and settled is not UNSETTLED:
-                self.followed[edge.target] = known  # a store has thousands of followers
-        return known
+        if settled.given is not None:
+            return settled.given
+        declared = self.project.resources.get(edge.target)
+        given = Input(edge.target, None if declared is None else declared.spec, settled.outputs, edge.version)
+        if settled is not UNSETTLED:
+            settled.given = given
+        return given
 
     def _pinned(self, edge: Edge) -> Settled:
         """Resolve `NAME@VERSION`: from the record, else from the store that the referring resource uses."""
