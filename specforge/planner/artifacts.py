@@ -57,6 +57,9 @@ class _BlockedError(Exception):
 def settle_artifact(planning: Planning, node: Node) -> Settled:
     """Decide about one artifact."""
     try:
+        refused = _still_refused(planning, node)
+        if refused is not None:
+            return refused
         output = _output_fate(planning, node)
         evidence = _evidence_fate(planning, node, output)
     except _UnansweredError:
@@ -226,8 +229,6 @@ def _decide(planning: Planning, node: Node, output: Fate, evidence: Fate | None)
     if output.planned.verb is Verb.KEEP:
         return Settled(change, output.outputs)
     if output.planned.verb is Verb.FIND:
-        if refusals and _already_refused(output, evidence):
-            return _refused_again(node, fates, refusals)
         return _found(node, replace(change, action=Action.REUSE), output, evidence)
     action = Action.CREATE if node.record is None or node.record.current is None else Action.NEW_VERSION
     return Settled(replace(change, action=action), Frozen({"place": node.desire.place}), pending=True)
@@ -324,13 +325,28 @@ def _marks(node: Node) -> Frozen:
     return Frozen(marks)
 
 
-def _already_refused(output: Fate, evidence: Fate | None) -> bool:
-    refused = output.known is not None and output.known.status is Status.REFUSED
-    return refused and evidence is not None and evidence.planned.verb is Verb.KEEP
+def _still_refused(planning: Planning, node: Node) -> Settled | None:
+    """What is wished was published and refused before, and the gate still refuses: not looked for, not made again."""
+    head = node.desire.parts[0]
+    versions = node.record.versions if node.record else ()
+    if node.address in planning.options.replace or has_holes(head.recipe):
+        return None
+    if not any(each.status is Status.REFUSED for each in versions):
+        return None
+    identity = identity_of(head.prefix, head.revision, head.recipe)
+    known = _recorded_as(node, identity)
+    if known is None or known.status is not Status.REFUSED or node.desire.pinned not in (None, known.version):
+        return None
+    outputs = version_outputs(node.desire.place, known)
+    output = Fate(PlannedPart(head, Verb.FIND, identity), outputs, version=known.version, known=known)
+    evidence = _evidence_fate(planning, node, output)
+    refusals = _refusals(node, evidence)
+    if evidence is None or evidence.planned.verb is not Verb.KEEP or not refusals:
+        return None
+    return _refused_again(node, (output, evidence), refusals)
 
 
 def _refused_again(node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...]) -> Settled:
-    """Published and refused before, and the gate still refuses: not made again, and not an action."""
     fields = fields_of(node)
     if fields:
         change = _unchanged(node, fates, action=Action.UPDATE, fields=fields, refusals=refusals)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from specforge.core.values import has_holes
+from specforge.core.values import frozen, has_holes
 from specforge.planner.plan import FieldChange
 from specforge.schemas.base import Change, field_rules
 from specforge.schemas.kind import Kind
@@ -28,7 +28,8 @@ def field_changes(kind: Kind, before: str, after: str) -> tuple[FieldChange, ...
         old = kind.spec.model_validate(old, strict=False).model_dump(mode="json", by_alias=True)
     rules = {rule.path: rule.change for rule in field_rules(kind.spec)}
     return tuple(
-        FieldChange(".".join(path), was, now, _rule(rules, path).value) for path, was, now in _differences(old, new, ())
+        FieldChange(".".join(path), frozen(was), frozen(now), _rule(rules, path).value)
+        for path, was, now in _differences(old, new, ())
     )
 
 
