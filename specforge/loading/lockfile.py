@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -60,10 +61,10 @@ def read_lock(root: Path) -> Mapping[str, Frozen]:
         return {}
     text = read_text(root / LOCK_FILE, LOCK_FILE)
     if isinstance(text, Diagnostic):
-        raise ConfigError(text)
+        raise ConfigError(replace(text, hint=_HINT))
     result = read(text, LOCK_FILE)
     if result.diagnostics:
-        raise ConfigError(result.diagnostics)
+        raise ConfigError(replace(each, hint=_HINT) for each in result.diagnostics)
     source = SourceFile(LOCK_FILE, text)
     data = result.documents[0].data if len(result.documents) == 1 else None
     if not isinstance(data, dict):

@@ -17,6 +17,7 @@ _PROBLEMS = (
     ("mapping values are not allowed", "a `:` cannot stand here", f"quote a text that holds `: `, and {_INDENTATION}"),
     ("expected key", "a `key: value` of this mapping is expected here", _INDENTATION),
     ("could not find expected ':'", "`key:` is expected here", "is a `:` missing, or a quote not closed?"),
+    ("expected node content", "a value, or the end of a `{` or `[`, is expected here", "close the bracket"),
     ("expected '-' indicator", "a `- ` item of this list is expected here", _INDENTATION),
     ("expected ',' or '}'", "`,` or `}` is expected here", "close the `{`, or quote a text that holds `{ } [ ] ,`"),
     ("expected ',' or ']'", "`,` or `]` is expected here", "close the `[`, or quote a text that holds `{ } [ ] ,`"),

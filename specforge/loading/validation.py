@@ -95,7 +95,14 @@ def explain(error: ValidationError, spec: type[BaseModel], data: Any) -> list[Pr
             choices.setdefault(each.choice, []).append(each)
     for path, faults in choices.items():
         problems += _choice(path, faults, spec)
-    return problems
+    # A field that is only misspelt is not missing too.
+    misspelt = {(each.path[:-1], each.hint) for each in problems if each.code == "SF108"}
+    return [
+        each
+        for each in problems
+        if each.code != "SF109"
+        or (each.path[:-1], did_you_mean(str(each.path[-1]), [str(each.path[-1])])) not in misspelt
+    ]
 
 
 class _Fault:

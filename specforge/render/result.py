@@ -158,10 +158,16 @@ def _root_cause(outcome: Outcome, log: Sequence[str], paint: Paint, width: int) 
     rendered = render_diagnostics(diagnostics, color=paint.color, width=width).rstrip("\n")
     lines = [paint(f"{outcome.address}: {outcome.outcome}", "bold"), rendered]
     ending = noted if len(noted) >= len(log) else log
-    if ending and outcome.outcome == "failed":
+    if outcome.outcome == "failed" and _says_more(ending, diagnostics):
         lines.append("the end of its log:")
         lines += ["  " + text.cut(text.plain(line), max(width, 200)) for line in ending[-LOG_LINES:]]
     return lines
+
+
+def _says_more(log: Sequence[str], diagnostics: Sequence[Diagnostic]) -> bool:
+    """Return whether the program printed anything that the diagnostics do not say already."""
+    printed = " ".join(word for line in log if not line.startswith("[specforge]") for word in line.split())
+    return bool(printed) and not any(printed in " ".join(each.detail.split()) for each in diagnostics)
 
 
 def _without_log(diagnostics: Sequence[Diagnostic], tail: Sequence[str]) -> tuple[list[Diagnostic], list[str]]:

@@ -37,9 +37,11 @@ def test_reasons_in_words(local):
 
 
 def test_the_program_may_say_why(local):
-    """What a failing program writes to the file `failure` becomes the reason."""
+    """What a failing program writes to the file `failure` becomes the reason; its log has the exit code."""
     code = "import sys; open(sys.argv[1] + '/failure', 'w').write('the label 七 has no pictures\\n'); sys.exit(1)"
-    assert local.reason(python(code, "@out")) == "exit code 1: the label 七 has no pictures"
+    error = local.failure(python(code, "@out"))
+    assert error.diagnostics[0].detail.endswith(": the label 七 has no pictures")
+    assert error.log.endswith("[specforge] the job ended: exit code 1")
 
 
 def test_the_error_has_the_last_lines(local):

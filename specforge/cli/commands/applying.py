@@ -135,9 +135,9 @@ def handled_signals(interrupts: Interrupts, say: Callable[[str], None]) -> Itera
         if number == signal.SIGINT and asked == 1:
             interrupts.stop()
             say("Stopping: what runs is finished, nothing new is started. Ctrl-C again cancels it.")
-        else:
+        elif not interrupts.token.cancelled:
             interrupts.cancel()
-            say("Cancelling what runs.")
+            say(f"Cancelling: what runs is asked to end; what has not ended after {GRACE:g} s is killed.")
 
     before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -37,13 +37,14 @@ def _folder(folder: Path, what: str) -> Iterator[Diagnostic]:
     existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         detail = f"nothing can be written to `{existing}`, which holds {what}"
-        yield Diagnostic("SF449", "The pool cannot be used", detail, hint="check who owns the folder")
+        yield Diagnostic("SF449", "The pool cannot be used", detail, hint="check the folder's owner, rights and mount")
         return
     free = shutil.disk_usage(existing).free
     if free < _LITTLE:
         severity = Severity.ERROR if free < _TOO_LITTLE else Severity.WARNING
-        detail = f"{free >> 20} MiB are free where {what} lies (`{existing}`)"
-        yield Diagnostic("SF449", "The disk is nearly full", detail, severity, hint="free some space")
+        wanted = f", {_TOO_LITTLE >> 20} MiB are needed at least" if severity is Severity.ERROR else ""
+        detail = f"{free >> 20} MiB are free where {what} lies (`{existing}`){wanted}"
+        yield Diagnostic("SF449", "The disk is nearly full", detail, severity, hint="make space, then apply again")
 
 
 def _machine(pool: Pool) -> Iterator[Diagnostic]:

@@ -75,8 +75,9 @@ class Wrapper:
         ending = self._safely(self._attempts, Ending("failed"))
         ended = time.time()
         if ending.state != "succeeded":
-            ending.reason += self._trouble()
-            self._log.say(f"the job ended: {ending.reason}")
+            trouble = self._trouble()
+            self._log.say(f"the job ended: {ending.reason}{trouble}")
+            ending.reason = _its_words(ending) + trouble
         self._log.close()
         if ending.state == "succeeded":
             ending = self._safely(self._collect, ending)
@@ -154,18 +155,6 @@ class Wrapper:
         finally:
             self._peak = max(self._peak, watch.peak, largest_child())
             os.close(output)
-        return self._in_its_words(ending)
-
-    def _in_its_words(self, ending: Ending) -> Ending:
-        """Add what the program itself says about its failure, in a file `failure` in its output folder."""
-        if ending.code:
-            try:
-                with open(os.path.join("out", "failure"), "rb") as file:
-                    words = file.read(2000).decode(errors="replace").strip()
-            except OSError:
-                return ending
-            if words:
-                ending.reason += f": {words}"
         return ending
 
     def _collect(self) -> Ending:
@@ -228,6 +217,18 @@ class Wrapper:
             if name != "work":
                 os.mkdir(name)
         shutil.copytree("work.first", "work", symlinks=True)
+
+
+def _its_words(ending: Ending) -> str:
+    """Return what the program itself says about its failure, in a file `failure` in its output folder, or our words."""
+    words = ""
+    if ending.code and ending.state == "failed":
+        try:
+            with open(os.path.join("out", "failure"), "rb") as file:
+                words = file.read(2000).decode(errors="replace").strip()
+        except OSError:
+            return ending.reason
+    return words or ending.reason
 
 
 def _close_inherited(last: int) -> None:

@@ -35,7 +35,7 @@ REVISION = 1
 LAYOUT = "options"
 """How inputs, parameters and the output are given to the boot file: as `--NAME_url`, `--NAME`, `--train_url`."""
 
-MISSING_MODEL = "the boot file must write its model into the folder `model` in `--train_url`"
+MISSING_MODEL = "ended well but left no model: the boot file must write it into the folder `model` in `--train_url`"
 
 # The same for every job, so made once.
 _TRAINED = (
