@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity, has_errors
-from specforge.core.errors import Cancelled, ExecutionError, PlanError, SpecforgeError
+from specforge.core.errors import Cancelled, ExecutionError, PlanError, SpecforgeError, StateError
 from specforge.core.state import LockInfo, State, StateRef
 from specforge.core.steps import Step, place_of_step
 from specforge.core.values import Place, holes_in
@@ -196,8 +196,10 @@ def _leaves_nothing(session: Session, ended: ChangeEnded, change: Change | None)
 def _failure(session: Session, address: Address, action: str, at: float, error: SpecforgeError) -> ChangeEnded:
     word = "cancelled" if isinstance(error, Cancelled) else "failed"
     log = error.log if isinstance(error, ExecutionError) else ""
+    # What is wrong with the state is no fault of the change that met it.
+    about = None if isinstance(error, StateError) else address
     diagnostics = tuple(
-        replace(each, address=each.address or address, note=each.note or (log or None)) for each in error.diagnostics
+        replace(each, address=each.address or about, note=each.note or (log or None)) for each in error.diagnostics
     )
     now = session.clock()
     return ChangeEnded(now, address, action, word, now - at, diagnostics=diagnostics)

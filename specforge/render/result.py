@@ -112,7 +112,7 @@ def render_result(
     outcomes: list[Outcome] = list(result.outcomes.values())
     sections = [
         _table(outcomes, paint, width) if table else [],
-        *(_root_cause(each, (logs or {}).get(each.address, ()), paint, width) for each in outcomes if _is_cause(each)),
+        *(_root_cause(each, (logs or {}).get(each[0].address, ()), paint, width) for each in _causes(outcomes)),
         _skipped(outcomes, paint, width),
         [paint(last_line(result), "bold")],
     ]
@@ -147,16 +147,22 @@ def _table(outcomes: Sequence[Outcome], paint: Paint, width: int) -> list[str]:
     return lines
 
 
-def _is_cause(outcome: Outcome) -> bool:
-    return outcome.outcome not in ("skipped", "cancelled") and bool(outcome.diagnostics)
+def _causes(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
+    """Return the failures, those with the very same diagnostics (a full disk of the state) together."""
+    found: dict[tuple[str, tuple[Diagnostic, ...]], list[Outcome]] = {}
+    for each in outcomes:
+        if each.outcome not in ("skipped", "cancelled") and each.diagnostics:
+            found.setdefault((each.outcome, tuple(each.diagnostics)), []).append(each)
+    return list(found.values())
 
 
-def _root_cause(outcome: Outcome, log: Sequence[str], paint: Paint, width: int) -> list[str]:
+def _root_cause(outcomes: Sequence[Outcome], log: Sequence[str], paint: Paint, width: int) -> list[str]:
     from specforge.render.diagnostics import render_diagnostics
 
+    outcome = outcomes[0]
     diagnostics, noted = _without_log(outcome.diagnostics, log)
     rendered = render_diagnostics(diagnostics, color=paint.color, width=width).rstrip("\n")
-    lines = [paint(f"{outcome.address}: {outcome.outcome}", "bold"), rendered]
+    lines = [paint(f"{', '.join(str(each.address) for each in outcomes)}: {outcome.outcome}", "bold"), rendered]
     ending = noted if len(noted) >= len(log) else log
     if outcome.outcome == "failed" and _says_more(ending, diagnostics):
         lines.append("the end of its log:")
