@@ -53,12 +53,14 @@ class JobPerformer:
         try:
             self._run.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise failures.no_room(self._context.key, f"`{self._run.path}`", error) from error
+            raise failures.no_room(self._context.key, f"`{error.filename or self._run.path}`", error) from error
         while (status := self._run.status()) is None:
-            if self._run.is_running():
+            if self._goes_on():
                 self._wait()
-            else:
+            elif self._run.path.is_dir():
                 self._begin()
+            else:
+                raise failures.removed(self._context.key)
         return self._result(status)
 
     def _begin(self) -> None:
@@ -82,7 +84,7 @@ class JobPerformer:
                 self._run.write("request.json", json.dumps(request))
                 self._wrapper = start_wrapper(self._run.path, lock.descriptor)
             except OSError as error:
-                raise failures.no_room(self._context.key, f"`{self._run.path}`", error) from error
+                raise failures.no_room(self._context.key, f"`{error.filename or self._run.path}`", error) from error
             lock.handed_over = True
 
     def _python(self) -> str:
@@ -97,9 +99,9 @@ class JobPerformer:
             self._context.emit(StepEvent("state", "attached to a running job"))
         follower = Follower(self._run, self._pool.log_limit, self._context, from_start=self._wrapper is not None)
         phase = ""
-        while self._run.status() is None and self._run.is_running():
+        while self._run.status() is None and self._goes_on():
             follower.report()
-            if (now := self._run.phase()) != phase:
+            if (now := self._run.phase()) not in ("", phase):
                 phase = now
                 self._context.emit(StepEvent("state", _PHASES.get(phase, phase)))
             if self._context.cancel.cancelled:
@@ -109,6 +111,15 @@ class JobPerformer:
                 self._context.cancel.wait(_POLL)
         follower.finish()
         self._reap()
+
+    def _goes_on(self) -> bool:
+        """Return whether somebody prepares or runs it; a program may remove the locks that say so, our child lives."""
+        if self._run.is_running():
+            return True
+        try:
+            return self._wrapper is not None and os.waitpid(self._wrapper, os.WNOHANG)[0] == 0
+        except ChildProcessError:
+            return False
 
     def _stop(self) -> None:
         if not self._asked_to_stop and self._run.has_wrapper():
@@ -130,7 +141,10 @@ class JobPerformer:
         """Our wrapper ended before it started anything: say what it said."""
         if self._asked_to_stop:
             raise failures.not_started_cancelled(self._context.key)
-        said = (self._run.path / "wrapper.err").read_text(errors="replace").strip()
+        try:
+            said = (self._run.path / "wrapper.err").read_text(errors="replace").strip()
+        except FileNotFoundError:
+            raise failures.removed(self._context.key) from None
         why = said.splitlines()[-1] if said else "it ended without a word"
         raise failures.not_started(self._context.key, f"the job's wrapper failed: {why}")
 

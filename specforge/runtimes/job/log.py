@@ -85,7 +85,10 @@ class LogWriter:
 
     def close(self) -> None:
         """Join what is kept to one file. A full disk has room for the last words: it was set aside."""
-        os.unlink(os.path.join(self._parts, "reserve"))
+        try:
+            os.unlink(os.path.join(self._parts, "reserve"))
+        except FileNotFoundError:
+            self.problem = "the program removed its log"
         if self.lost:
             end, self._lost_end = self._lost_end, b""
             self.say(f"{self.lost:,} bytes of the log could not be written: {self.problem}; they end with:")

@@ -194,7 +194,7 @@ class Wrapper:
             },
             **self._left,
         }
-        os.unlink("reserve")
+        _unlink("reserve")
         _write_json("status.json", status)
 
     def _phase(self, word: str) -> None:
@@ -247,6 +247,13 @@ def _widen(pipe: int) -> None:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
     except OSError:
         return  # the system allows smaller pipes only: it works as well, a little slower
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return  # the program was at it
 
 
 def _write_json(name: str, value: object) -> None:
