@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
 from paper import Paper
 
 
@@ -19,11 +18,3 @@ def applied() -> Paper:
     made = Paper()
     made.apply()
     return made
-
-
-# Two cores are shared with other tests: time says nothing here. More examples: --hypothesis-profile=thorough
-settings.register_profile(
-    "brief", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
-settings.register_profile("thorough", parent=settings.get_profile("brief"), max_examples=1000)
-settings.load_profile("brief")

@@ -1,15 +1,19 @@
-"""What holds for every plan: random layered projects, applied perfectly, edited, in a random world."""
+"""What holds for every plan: random layered projects, applied perfectly, edited, in a random world.
+
+`SPECFORGE_PLAN_CASES=1000 pytest tests/planner/test_properties.py` runs more cases of each.
+"""
 
 from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from paper import NOW, Paper, PaperWorld, make_plan, project_of
 
@@ -24,6 +28,10 @@ from specforge.planner.compute import plan
 from specforge.planner.graph import build_graph
 from specforge.planner.plan import Action, Options, Plan, Verb, plan_registry
 
+many = settings(
+    max_examples=int(os.environ.get("SPECFORGE_PLAN_CASES", "25")),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 STORES, POOLS = ("artifacts", "elsewhere"), ("here", "there")
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
 
@@ -145,6 +153,7 @@ def planned(paper: Paper, **options: Any) -> Plan:
 # ---- what holds ----
 
 
+@many
 @given(papers())
 def test_a_perfect_apply_leaves_nothing_to_do(paper: Paper) -> None:
     """The next plan is empty and needs two rounds; the one after is the same."""
@@ -158,6 +167,7 @@ def test_a_perfect_apply_leaves_nothing_to_do(paper: Paper) -> None:
     assert paper.rounds == 2
 
 
+@many
 @given(papers(), st.randoms(use_true_random=False), st.data())
 def test_the_same_things_in_another_order_give_the_same_plan(
     paper: Paper, chance: random.Random, data: st.DataObject
@@ -177,6 +187,7 @@ def test_the_same_things_in_another_order_give_the_same_plan(
     assert [set(batch) for batch in asked] == [set(batch) for batch in paper.asked]
 
 
+@many
 @given(papers(), st.booleans(), st.data())
 def test_changes_come_after_what_they_wait_for(paper: Paper, destroy: bool, data: st.DataObject) -> None:
     """Deletes come before what they were made from."""
@@ -192,6 +203,7 @@ def test_changes_come_after_what_they_wait_for(paper: Paper, destroy: bool, data
             assert (position[change.address] < position[other]) is gone or (gone and made.changes[position[other]].spec)
 
 
+@many
 @given(papers(), st.booleans(), st.data())
 def test_nothing_is_made_or_taken_away_where_it_cannot_be_reached(
     paper: Paper, destroy: bool, data: st.DataObject
@@ -216,6 +228,7 @@ def test_nothing_is_made_or_taken_away_where_it_cannot_be_reached(
             assert change.note
 
 
+@many
 @given(papers(), st.data())
 def test_what_is_not_an_action_has_no_work(paper: Paper, data: st.DataObject) -> None:
     """And every action has a reason that people can read, unless it creates."""
@@ -231,6 +244,7 @@ def test_what_is_not_an_action_has_no_work(paper: Paper, data: st.DataObject) ->
         assert len({each.text for each in change.reasons}) == len(change.reasons)
 
 
+@many
 @given(documents(), TEXTS)
 def test_descriptions_are_never_more_than_metadata(wanted: list[dict[str, Any]], text: str) -> None:
     """Whatever is written in them."""
@@ -250,6 +264,7 @@ def test_descriptions_are_never_more_than_metadata(wanted: list[dict[str, Any]],
     assert paper.plan().empty
 
 
+@many
 @given(papers(), st.booleans(), st.data())
 def test_a_saved_plan_is_the_plan(paper: Paper, destroy: bool, data: st.DataObject) -> None:
     """Through JSON and back."""
@@ -258,6 +273,7 @@ def test_a_saved_plan_is_the_plan(paper: Paper, destroy: bool, data: st.DataObje
     assert codec.decode(json.loads(json.dumps(codec.encode(made))), plan_registry()) == made
 
 
+@many
 @given(papers(), st.data())
 def test_a_targeted_plan_is_part_of_the_whole(paper: Paper, data: st.DataObject) -> None:
     """What is planned for an address does not depend on what else is asked for."""
@@ -270,6 +286,7 @@ def test_a_targeted_plan_is_part_of_the_whole(paper: Paper, data: st.DataObject)
         assert change == whole[change.address]
 
 
+@many
 @given(papers(), st.data())
 def test_making_again_ends(paper: Paper, data: st.DataObject) -> None:
     """--replace is applied once and leaves an empty plan."""
@@ -282,6 +299,7 @@ def test_making_again_ends(paper: Paper, data: st.DataObject) -> None:
     assert paper.plan().empty
 
 
+@many
 @given(papers())
 def test_destroy_and_apply_bring_everything_back_without_work(paper: Paper) -> None:
     """What was published is found again."""
