@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from specforge.formats.hashing import hash_files
+from specforge.formats.hashing import Hashed, Hashing
 from specforge.formats.ignore import IGNORE_FILE, LEFT_OUT, LEFT_OUT_SUFFIX, Pattern, ignored, parse
 from specforge.formats.tree import Entry
 
@@ -55,18 +55,28 @@ class UnfitFolderError(Exception):
         super().__init__("; ".join(f"`{each.path}` {each.problem}" for each in self.problems[:5]))
 
 
-def walk(root: Path, suffixes: Iterable[str] = (), allowed_links: Iterable[Path] = ()) -> Found:
+def walk(
+    root: Path,
+    suffixes: Iterable[str] = (),
+    allowed_links: Iterable[Path] = (),
+    report: Callable[[Found, Sequence[File]], None] | None = None,
+) -> Found:
     """Return the files below `root` that count: all, or those with one of the suffixes (lower case, with the dot).
 
-    `allowed_links`: further folders that links may lead into. Raises OSError if `root` itself cannot be read; what is
-    wrong further down is among the problems.
+    `allowed_links`: further folders that links may lead into. `report` is called with the files of each folder as it
+    was read. Raises OSError if `root` itself cannot be read; what is wrong further down is among the problems.
     """
     real = os.path.realpath(root)
     walker = _Walker(Found(real), tuple(suffixes), (real, *(os.path.realpath(each) for each in allowed_links)))
+    reported = 0
     walker.folder(real, "", real, (), ())
-    while walker.waiting:
+    while True:
+        if report is not None:
+            report(walker.found, walker.found.files[reported:])
+            reported = len(walker.found.files)
+        if not walker.waiting:
+            return walker.finish()
         walker.next()
-    return walker.finish()
 
 
 def entries(
@@ -76,23 +86,41 @@ def entries(
 
     Raises UnfitFolderError if anything in it cannot be read, OSError if `root` itself cannot be.
     """
-    found = walk(root, suffixes, allowed_links)
-    made, unreadable = hash_found(found, found.files, executable)
-    if problems := [*found.problems, *unreadable]:
+    found, answers = read(root, suffixes, allowed_links)
+    made, problems = [], list(found.problems)
+    for each, answer in zip(found.files, answers, strict=True):
+        if isinstance(answer, OSError):
+            problems.append(unreadable(each[0], answer))
+        else:
+            made.append(Entry(each[0], executable and bool(each[5] & stat.S_IXUSR), *answer))
+    if problems:
         raise UnfitFolderError(problems)
     return tuple(sorted(made))
 
 
-def hash_found(found: Found, files: Sequence[File], executable: bool = True) -> tuple[list[Entry], list[Problem]]:
-    """Read these files of a folder; return their entries, in the same order, and the problems of the others."""
-    made, problems = [], []
-    answers = hash_files([(found.source(each[0]), each[1]) for each in files])
-    for each, answer in zip(files, answers, strict=True):
-        if isinstance(answer, OSError):
-            problems.append(Problem(each[0], f"cannot be read: {words(answer)}"))
-        else:
-            made.append(Entry(each[0], executable and bool(each[5] & stat.S_IXUSR), answer.size, answer.sha256))
-    return made, problems
+def read(
+    root: Path, suffixes: Iterable[str] = (), allowed_links: Iterable[Path] = ()
+) -> tuple[Found, list[Hashed | OSError]]:
+    """Walk and read at once: return what was found, and what was read of each file, in the same order."""
+    with Hashing() as hashing:
+
+        def report(found: Found, files: Sequence[File]) -> None:
+            hashing.add([(found.source(each[0]), each[1]) for each in files])
+            taken.extend(each[0] for each in files)
+
+        taken: list[str] = []
+        found = walk(root, suffixes, allowed_links, report)
+        answers = hashing.finish()
+    if len(answers) != len(found.files):
+        # Of twins one was left out again; their folder is not a tree anyway.
+        by_path = dict(zip(taken, answers, strict=True))
+        answers = [by_path[each[0]] for each in found.files]
+    return found, answers
+
+
+def unreadable(path: str, error: OSError) -> Problem:
+    """Return the problem of a file or folder that the system does not let us read."""
+    return Problem(path, f"cannot be read: {words(error)}")
 
 
 def words(error: OSError) -> str:
@@ -133,7 +161,7 @@ class _Walker:
         try:
             self.folder(folder, prefix, real, patterns, trail)
         except OSError as error:
-            self.problem(prefix[:-1], f"cannot be read: {words(error)}")
+            self.found.problems.append(unreadable(shown(prefix[:-1]), error))
 
     def folder(
         self, folder: str, prefix: str, real: str, patterns: tuple[Pattern, ...], trail: tuple[str, ...]

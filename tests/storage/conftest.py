@@ -45,7 +45,8 @@ def drive() -> Callable[..., str]:
 
     def run(*words: object) -> str:
         package = Path(specforge.__file__).parents[1]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), str(DRIVER.parent)])}
+        paths = [str(package), str(DRIVER.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         done = subprocess.run(
             [sys.executable, str(DRIVER), *map(str, words)],
             env=environment,

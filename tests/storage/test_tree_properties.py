@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specforge.formats.tree import Entry, digest, listing, parse
@@ -16,6 +16,7 @@ entry = st.builds(Entry, names, st.booleans(), st.integers(0, 2**50), hashes)
 trees = st.lists(entry, max_size=8, unique_by=lambda each: unicodedata.normalize("NFC", each.path))
 
 
+@settings(deadline=None)
 @given(trees, st.randoms(use_true_random=False))
 def test_order_does_not_matter(entries: list[Entry], random) -> None:
     """The same files in any order have the same listing."""
@@ -25,6 +26,7 @@ def test_order_does_not_matter(entries: list[Entry], random) -> None:
     assert digest(shuffled) == digest(entries)
 
 
+@settings(deadline=None)
 @given(trees)
 def test_unicode_form_does_not_matter(entries: list[Entry]) -> None:
     """A path in another Unicode form is the same path."""
@@ -32,6 +34,7 @@ def test_unicode_form_does_not_matter(entries: list[Entry]) -> None:
     assert digest(other) == digest(entries)
 
 
+@settings(deadline=None)
 @given(trees)
 def test_round_trip(entries: list[Entry]) -> None:
     """A listing read back gives the files, sorted by path."""
@@ -39,6 +42,7 @@ def test_round_trip(entries: list[Entry]) -> None:
     assert list(parse(listing(entries))) == normal
 
 
+@settings(deadline=None)
 @given(trees)
 def test_form_of_the_listing(entries: list[Entry]) -> None:
     """Each line is the JSON array of a file, as `json` writes it."""
@@ -47,6 +51,7 @@ def test_form_of_the_listing(entries: list[Entry]) -> None:
     assert listing(entries) == "".join(lines).encode()
 
 
+@settings(deadline=None)
 @given(trees, trees)
 def test_other_files_other_digest(one: list[Entry], two: list[Entry]) -> None:
     """Two trees have one digest only if they have the same files."""

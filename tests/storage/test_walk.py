@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from specforge.formats.folder import UnfitFolderError, entries, hash_found, locate, walk
+from specforge.formats.folder import UnfitFolderError, entries, locate, read, unreadable, walk
 from specforge.formats.hashing import MANY_FILES, hash_file, hash_files
 from specforge.formats.tree import Entry
 
@@ -154,11 +154,13 @@ def test_long_names(tmp_path: Path) -> None:
 def test_unreadable(tmp_path: Path) -> None:
     """A file that cannot be read is a problem of that file; a folder that is not there is an error."""
     fill(tmp_path, "a", "b")
-    found = walk(tmp_path)
+    found, answers = read(tmp_path)
+    assert [each[0] for each in found.files] == ["a", "b"]
+    assert answers == [hash_file(str(tmp_path / each)) for each in ("a", "b")]
     (tmp_path / "a").unlink()
-    made, said = hash_found(found, found.files)
-    assert [each.path for each in made] == ["b"]
-    assert [tuple(each) for each in said] == [("a", "cannot be read: no such file or directory")]
+    (problem,) = [each for each in hash_files([(found.source("a"), 1), (found.source("b"), 1)]) if each != answers[1]]
+    assert isinstance(problem, FileNotFoundError)
+    assert unreadable("a", problem) == ("a", "cannot be read: no such file or directory")
     with pytest.raises(FileNotFoundError):
         walk(tmp_path / "none")
     with pytest.raises(NotADirectoryError):

@@ -39,6 +39,7 @@ class FolderExecutor:
         self._surroundings = surroundings
         self._scans = Scans(surroundings.cache)
         self._disk = Disk(after_write) if after_write else Disk()
+        self._folders: dict[tuple[str, str], Path] = {}
 
     # ---- questions ----
 
@@ -213,8 +214,11 @@ class FolderExecutor:
     # ---- where ----
 
     def _folder(self, place: Place, path: str = "") -> Path:
-        root = self._surroundings.root / os.path.expanduser(place.id)
-        return Path(os.path.normpath(root / os.path.expanduser(path)))
+        known = self._folders.get((place.id, path))
+        if known is None:
+            root = self._surroundings.root / os.path.expanduser(place.id)
+            known = self._folders[place.id, path] = Path(os.path.normpath(root / os.path.expanduser(path)))
+        return known
 
     def _records(self, place: Place) -> Records:
         return Records(str(self._folder(place)), place.id)

@@ -18,6 +18,7 @@ from specforge.core.queries import (
 )
 from specforge.core.values import VersionSeries, frozen
 from specforge.executors.storage.records import Build, Claim, Records, next_version
+from specforge.executors.storage.scans import without_collector
 from specforge.formats.folder import words
 from specforge.formats.hashing import hash_files
 
@@ -45,7 +46,6 @@ def answer(records: Records, query: FindIdentity | FindVersion | LookAtArtifact 
 
 def _place(records: Records) -> Seen:
     if not records.there():
-        # Only where the folder above can be read is it known that nothing is there.
         return Seen(Presence.ABSENT, problem=f"there is no store in `{records.name}`")
     space = os.statvfs(records.root)
     # Listing tells a store whose contents are forbidden from one that can be used.
@@ -99,7 +99,8 @@ def _artifact(records: Records, query: LookAtArtifact) -> Seen:
     if builds.lost.get(query.build) == UNPUBLISHED:
         return _missing([], f"build {query.build} of {query.identity[:12]} was deleted")
     build = records.build(query.identity, query.build)
-    missing = damage(records, build, hashed=query.depth == "hashed")
+    with without_collector():
+        missing = damage(records, build, hashed=query.depth == "hashed")
     return _missing(missing, None) if missing else Seen(Presence.PRESENT, build.digest)
 
 

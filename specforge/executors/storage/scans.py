@@ -1,14 +1,15 @@
 """Scans of folders, remembered: a folder whose files look as they did is not read again.
 
 A scan leaves, in the user's cache, a print over the sorted list of (path, size, mtime, ctime, inode, mode), what was
-answered, and the rows. The print is compared first; the rows are decoded only if it differs. A file changed in the
-same tick of the clock as the scan that read it looks unchanged: files that young are read again. Without a writable
-cache everything is read each time.
+answered, and a row for each file. The print is compared first; the rows are decoded only if it differs. A file changed
+in the same tick of the clock as the scan that read it looks unchanged: files that young are read again. Without a
+writable cache everything is read each time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import marshal
@@ -16,22 +17,29 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from specforge.core.digest import digest_of
 from specforge.core.values import Select
-from specforge.formats.folder import File, Found, Problem, hash_found, walk
-from specforge.formats.tree import Entry, digest
+from specforge.formats.folder import File, Found, Problem, read, unreadable, walk
+from specforge.formats.hashing import hash_files
+from specforge.formats.tree import Entry, Row, digest
 
 FORMAT = 1
 # The clock of a file system ticks more slowly than ours, on some every two seconds.
 YOUNG = 2_000_000_000
-HEADER = {"print", "young", "began", "digest", "facts"}
-Rows = Mapping[str, tuple[int, int, int, int, int, str, int]]
-"""Remembered files: {path: (size, mtime, ctime, inode, mode, sha256, size that was read)}."""
+HEADER = {"files", "paths", "print", "young", "began", "digest", "facts"}
+CODES = ("q", "q", "q", "Q", "q")
+"""How size, mtime, ctime, inode and mode are kept, as of `array`."""
+Content = tuple[int, str]
+"""What was read of a file: size and sha256."""
+
+Known = Mapping[str, tuple[tuple[int, ...], Content]]
+"""What is remembered: {path: (how the file looked, what was read)}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +60,33 @@ class Scans:
 
     def scan(self, root: Path, select: Select) -> Scan:
         """Scan the folder; raises OSError if `root` itself cannot be read."""
+        with without_collector():
+            return self._scan(root, select)
+
+    def _scan(self, root: Path, select: Select) -> Scan:
         began = self._clock()
-        found = walk(root, select.suffixes)
-        seal = _seal(found)
         file = self._file(root, select)
-        header = self._header(file)
-        if header is not None and header["print"] == seal and not header["young"]:
-            return Scan(header["digest"], header["facts"], lambda: self._entries(file, seal, found, select))
-        rows = self._rows(file, header) if header is not None else {}
-        entries, problems = _read(found, rows, header["began"] if header is not None else 0, select)
-        scan = Scan(digest(entries), _facts(found, entries, problems), lambda: tuple(sorted(entries)))
+        before = self._header(file)
+        answers: Sequence[Content | OSError]
+        if before is None:
+            found, answers = read(root, select.suffixes)
+            seal = _seal(found)
+        else:
+            found = walk(root, select.suffixes)
+            seal = _seal(found)
+            if before["print"] == seal and not before["young"]:
+                return Scan(before["digest"], before["facts"], lambda: self._entries(file, seal, found, select))
+            answers = _read_again(found, self._rows(file, before), before["began"])
+        rows = _rows_of(found, answers, select)
+        problems = [unreadable(each[0], told) for each, told in _pairs(found, answers) if isinstance(told, OSError)]
+        scan = Scan(digest(rows), _facts(found, rows, problems), lambda: _entries_of(rows))
         if not problems:
             young = any(each[3] >= began - YOUNG for each in found.files)
-            self._remember(file, scan, seal, young, began, found.files, entries)
+            header = {"print": seal, "young": young, "began": began, "digest": scan.digest, "facts": scan.facts}
+            self._remember(file, header, found.files, rows)
         return scan
 
-    def since(self, root: Path, select: Select, scan: Scan, before: str, read: Callable[[], Sequence[Entry]]) -> Any:
+    def since(self, root: Path, select: Select, scan: Scan, before: str, listed: Callable[[], Sequence[Entry]]) -> Any:
         """Return the facts of a scan against a published tree; remembered, for they never change for two digests."""
         file = self._file(root, select).with_suffix(".since")
         key = [FORMAT, scan.digest, before, select.executable]
@@ -75,8 +94,8 @@ class Scans:
             known = json.loads(file.read_text(encoding="utf-8"))
             if known["key"] == key:
                 return known["facts"]
-        facts = compare(scan.entries(), read(), executable=select.executable)
-        self._write(file, [{"key": key, "facts": facts}])
+        facts = compare(scan.entries(), listed(), executable=select.executable)
+        self._write(file, json.dumps({"key": key, "facts": facts}).encode())
         return facts
 
     def _file(self, root: Path, select: Select) -> Path:
@@ -85,49 +104,67 @@ class Scans:
 
     @staticmethod
     def _header(file: Path) -> dict[str, Any] | None:
-        with contextlib.suppress(OSError, ValueError):
-            with file.open(encoding="utf-8") as lines:
-                header = json.loads(lines.readline())
+        with contextlib.suppress(OSError, ValueError), file.open("rb") as lines:
+            header = json.loads(lines.readline())
             if isinstance(header, dict) and header.get("format") == FORMAT and header.keys() >= HEADER:
                 return header
         return None
 
     @staticmethod
-    def _rows(file: Path, header: Mapping[str, Any]) -> Rows:
-        with contextlib.suppress(OSError, ValueError, StopIteration), file.open(encoding="utf-8") as lines:
+    def _rows(file: Path, header: Mapping[str, Any]) -> Known:
+        with contextlib.suppress(OSError, ValueError), file.open("rb") as lines:
             # Another process may have put a newer scan in its place meanwhile.
-            if json.loads(next(lines)) == header:
-                columns = json.loads(next(lines))
-                return dict(zip(columns[0], zip(*columns[1:], strict=True), strict=True))
+            if json.loads(lines.readline()) != header:
+                return {}
+            count, length = header["files"], header["paths"]
+            paths = lines.read(length).decode().split("\0")
+            numbers = [array(code, lines.read(8 * count)) for code in (*CODES, "q")]
+            digests = lines.read(32 * count).hex()
+            if len(digests) != 64 * count:
+                return {}
+            contents = zip(numbers[-1], (digests[at : at + 64] for at in range(0, 64 * count, 64)), strict=True)
+            return dict(zip(paths, zip(zip(*numbers[:-1], strict=True), contents, strict=True), strict=True))
         return {}
 
     def _entries(self, file: Path, seal: str, found: Found, select: Select) -> tuple[Entry, ...]:
         header = self._header(file)
-        rows = self._rows(file, header) if header is not None and header["print"] == seal else {}
-        entries, _ = _read(found, rows, header["began"] if header is not None else 0, select)
-        return tuple(sorted(entries))
+        known = self._rows(file, header) if header is not None and header["print"] == seal else {}
+        answers = _read_again(found, known, header["began"] if header is not None else 0)
+        return _entries_of(_rows_of(found, answers, select))
 
-    def _remember(
-        self, file: Path, scan: Scan, seal: str, young: bool, began: int, files: Sequence[File], read: Sequence[Entry]
-    ) -> None:
-        header = {
-            "format": FORMAT, "print": seal, "young": young, "began": began, "digest": scan.digest, "facts": scan.facts,
-        }  # fmt: skip
-        columns = [list(each) for each in zip(*files, strict=True)] or [[]] * 6
-        self._write(file, [header, [*columns, [each.sha256 for each in read], [each.size for each in read]]])
+    def _remember(self, file: Path, header: dict[str, Any], files: Sequence[File], rows: Sequence[Row]) -> None:
+        paths = "\0".join([each[0] for each in files]).encode()
+        looks = [each[1:] for each in files]
+        numbers = [array(code, [each[at] for each in looks]) for at, code in enumerate(CODES)]
+        numbers.append(array("q", [size for _, _, size, _ in rows]))
+        line = json.dumps({"format": FORMAT, "files": len(files), "paths": len(paths), **header}).encode() + b"\n"
+        digests = bytes.fromhex("".join([sha256 for *_, sha256 in rows]))
+        self._write(file, b"".join([line, paths, *(each.tobytes() for each in numbers), digests]))
 
-    def _write(self, file: Path, lines: Sequence[object]) -> None:
+    def _write(self, file: Path, content: bytes) -> None:
         """Write the file in one step; a cache that cannot be written is done without."""
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             descriptor, draft = tempfile.mkstemp(dir=self._folder)
             try:
-                with open(descriptor, "w", encoding="utf-8") as out:
-                    out.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in lines)
+                with open(descriptor, "wb") as out:
+                    out.write(content)
                 os.replace(draft, file)
             except OSError:
                 os.unlink(draft)
                 raise
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep the garbage collector away from a hundred thousand new tuples, none of which is garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def compare(now: Sequence[Entry], before: Sequence[Entry], *, executable: bool) -> dict[str, Any]:
@@ -154,36 +191,51 @@ def _seal(found: Found) -> str:
     return hashlib.sha256(marshal.dumps((found.files, rest), 2)).hexdigest()
 
 
-def _read(found: Found, rows: Rows, began: int, select: Select) -> tuple[list[Entry], list[Problem]]:
-    """Return an entry for each file, in the walk's order: from the rows where it looks as then, else from its bytes."""
-    entries: list[Entry | None] = []
-    unknown: list[File] = []
-    for each in found.files:
-        row = rows.get(each[0])
-        if row is None or row[:5] != each[1:] or each[3] >= began - YOUNG:
-            unknown.append(each)
-            entries.append(None)
+def _read_again(found: Found, known: Known, began: int) -> Sequence[Content | OSError]:
+    """Return each file's content, in the walk's order: as remembered where it looks as then, else from its bytes."""
+    answers: list[Content | OSError | None] = []
+    unknown: list[int] = []
+    for index, each in enumerate(found.files):
+        row = known.get(each[0])
+        if row is None or row[0] != each[1:] or each[3] >= began - YOUNG:
+            unknown.append(index)
+            answers.append(None)
         else:
-            entries.append(Entry(each[0], select.executable and bool(each[5] & stat.S_IXUSR), row[6], row[5]))
-    read, problems = hash_found(found, unknown, select.executable)
-    if problems:
-        by_path = {each.path: each for each in read}
-        known = [each or by_path.get(file[0]) for each, file in zip(entries, found.files, strict=True)]
-        return [each for each in known if each is not None], problems
-    fresh = iter(read)
-    return [each or next(fresh) for each in entries], problems
+            answers.append(row[1])
+    fresh = hash_files([(found.source(found.files[each][0]), found.files[each][1]) for each in unknown])
+    for index, answer in zip(unknown, fresh, strict=True):
+        answers[index] = answer
+    return [each for each in answers if each is not None]
 
 
-def _facts(found: Found, entries: Sequence[Entry], unreadable: Sequence[Problem]) -> dict[str, Any]:
+def _pairs(found: Found, answers: Sequence[Content | OSError]) -> Iterator[tuple[File, Content | OSError]]:
+    return zip(found.files, answers, strict=True)
+
+
+def _rows_of(found: Found, answers: Sequence[Content | OSError], select: Select) -> list[Row]:
+    """Return the entries of the files that could be read, as plain tuples."""
+    bit = stat.S_IXUSR if select.executable else 0
+    return [
+        (file[0], bool(file[5] & bit), told[0], told[1])
+        for file, told in _pairs(found, answers)
+        if not isinstance(told, OSError)
+    ]
+
+
+def _entries_of(rows: Sequence[Row]) -> tuple[Entry, ...]:
+    return tuple([Entry(*each) for each in sorted(rows)])
+
+
+def _facts(found: Found, rows: Sequence[Row], unread: Sequence[Problem]) -> dict[str, Any]:
     folders: dict[str, int] = {each: 0 for each in found.empty if "/" not in each}
-    for each in entries:
-        top, slash, _ = each.path.partition("/")
+    for path, *_ in rows:
+        top, slash, _ = path.partition("/")
         top = top if slash else "."
         folders[top] = folders.get(top, 0) + 1
-    problems = sorted([*found.problems, *unreadable])
+    problems = sorted([*found.problems, *unread])
     return {
-        "files": len(entries),
-        "bytes": sum(each.size for each in entries),
+        "files": len(rows),
+        "bytes": sum([size for _, _, size, _ in rows]),
         "folders": dict(sorted(folders.items())),
         "problems": [{"path": each.path, "problem": each.problem} for each in problems],
     }
