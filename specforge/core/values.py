@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from operator import is_
 from typing import Any, NoReturn, TypeVar
 
 from specforge.core.address import Address, KeepsHash
-from specforge.core.dataclass import dataclass
 
 T = TypeVar("T")
 
@@ -172,6 +172,11 @@ class Place(KeepsHash):
 
     def __str__(self) -> str:
         return f"{self.driver}:{self.id}"
+
+    @property
+    def called(self) -> str:
+        """What messages call it."""
+        return "the project's folder" if (self.driver, self.id) == ("folder", ".") else str(self)
 
     def __hash__(self) -> int:
         try:

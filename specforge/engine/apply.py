@@ -226,7 +226,7 @@ def _unreachable_outcomes(plan: Plan, now: float) -> dict[Address, ChangeEnded]:
             Action.NOOP.value,
             "unreachable",
             0.0,
-            words=f"{each.place} cannot be reached: {each.problem}",
+            words=f"{each.place.called} cannot be reached: {each.problem}",
         )
         for each in plan.unreachable
         for address in each.addresses

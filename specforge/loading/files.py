@@ -70,7 +70,7 @@ def _walk(
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        detail = f"the folder `{folder}` cannot be read: {error.strerror or error}"
+        detail = f"the folder `{folder}` cannot be read: {(error.strerror or str(error)).lower()}"
         problems.append(Diagnostic("SF102", "Unreadable folder", detail, span=Span(folder, 1, 1, 1, 1)))
         return
     for entry in entries:

@@ -70,8 +70,8 @@ def read_text(path: Path, name: str) -> str | Diagnostic:
     try:
         data = path.read_bytes()
     except OSError as error:
-        detail = f"`{name}` cannot be read: {error.strerror or error}"
-        return Diagnostic("SF102", "Unreadable file", detail, span=whole)
+        detail = f"`{name}` cannot be read: {(error.strerror or str(error)).lower()}"
+        return Diagnostic("SF102", "Unreadable file", detail, hint="check who may read it", span=whole)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         hint = "save it as UTF-8, or take it out of the folder of specs"
         return Diagnostic("SF102", "Not UTF-8", "this file is UTF-16", hint=hint, span=whole)

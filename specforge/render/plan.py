@@ -239,7 +239,7 @@ def _notes_section(plan: Plan, paint: Paint, width: int) -> list[str]:
 def _unreachable_section(unreachable: Iterable[Unreachable], paint: Paint, width: int) -> list[str]:
     lines: list[str] = []
     for each in unreachable:
-        lines += text.wrap(f"! {each.place}: {text.plain(each.problem)}", width, "  ", DETAIL)
+        lines += text.wrap(f"! {each.place.called}: {text.plain(each.problem)}", width, "  ", DETAIL)
         if each.addresses:
             lines += text.wrap("undecided: " + ", ".join(map(str, each.addresses)), width, DETAIL)
     heading = "Unreachable: nothing is created or destroyed there"

@@ -76,6 +76,8 @@ class FolderExecutor:
         try:
             about = path.stat()
             read = hash_file(str(path), about.st_size)
+        except NotADirectoryError:
+            return Seen(Presence.ABSENT)  # a folder above it is a file
         except OSError as error:
             return unreachable(f"`{query.path}` cannot be read: {words(error)}")
         executable = query.select.executable and bool(about.st_mode & stat.S_IXUSR)
