@@ -69,14 +69,13 @@ def walk(
     real = os.path.realpath(root)
     walker = _Walker(Found(real), tuple(suffixes), (real, *(os.path.realpath(each) for each in allowed_links)))
     reported = 0
-    walker.folder(real, "", real, (), ())
-    while True:
+    os.scandir(real).close()
+    while walker.waiting:
+        walker.next()
         if report is not None:
             report(walker.found, walker.found.files[reported:])
             reported = len(walker.found.files)
-        if not walker.waiting:
-            return walker.finish()
-        walker.next()
+    return walker.finish()
 
 
 def entries(
@@ -105,15 +104,19 @@ def read(
     with Hashing() as hashing:
 
         def report(found: Found, files: Sequence[File]) -> None:
-            hashing.add([(found.source(each[0]), each[1]) for each in files])
-            taken.extend(each[0] for each in files)
+            front = f"{found.root}/"
+            if found.renamed:
+                hashing.add([(found.source(each[0]), each[1]) for each in files])
+            else:
+                hashing.add([(front + each[0], each[1]) for each in files])
+            taken.append(files)
 
-        taken: list[str] = []
+        taken: list[Sequence[File]] = []
         found = walk(root, suffixes, allowed_links, report)
         answers = hashing.finish()
     if len(answers) != len(found.files):
         # Of twins one was left out again; their folder is not a tree anyway.
-        by_path = dict(zip(taken, answers, strict=True))
+        by_path = dict(zip((each[0] for files in taken for each in files), answers, strict=True))
         answers = [by_path[each[0]] for each in found.files]
     return found, answers
 
@@ -150,7 +153,9 @@ class _Walker:
         self.suffixes = suffixes
         self.allowed = allowed
         # (folder, prefix of its paths, its real path, patterns, real folders in which links were entered)
-        self.waiting: list[tuple[str, str, str, tuple[Pattern, ...], tuple[str, ...]]] = []
+        self.waiting: list[tuple[str, str, str, tuple[Pattern, ...], tuple[str, ...]]] = [
+            (found.root, "", found.root, (), ())
+        ]
         self.other_forms = False
         self.visited: list[str] = []
         self.with_files: set[str] = set()
@@ -161,7 +166,7 @@ class _Walker:
         try:
             self.folder(folder, prefix, real, patterns, trail)
         except OSError as error:
-            self.found.problems.append(unreadable(shown(prefix[:-1]), error))
+            self.found.problems.append(unreadable(shown(prefix[:-1]) or ".", error))
 
     def folder(
         self, folder: str, prefix: str, real: str, patterns: tuple[Pattern, ...], trail: tuple[str, ...]

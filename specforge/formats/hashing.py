@@ -68,19 +68,33 @@ class Hashing:
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Take more files; with many of them, helpers begin at once."""
-        for index, (_, size) in enumerate(jobs, len(self._jobs) + 1):
-            self._held += size
-            if self._held >= CHUNK_BYTES or index - self._start >= CHUNK_FILES:
-                self._chunks.put(range(self._start, index))
-                self._bytes += self._held
-                self._start, self._held = index, 0
+        first = len(self._jobs)
         self._jobs += jobs
         self._answers += [None] * len(jobs)
+        for start in range(0, len(jobs), CHUNK_FILES):
+            self._cut(first + start, jobs[start : start + CHUNK_FILES])
         if self._helpers is None and (len(self._jobs) >= MANY_FILES or self._bytes >= MANY_BYTES):
             self._helpers = _helpers()
             self._threads = [threading.Thread(target=self._feed, args=(each,), daemon=True) for each in self._helpers]
             for thread in self._threads:
                 thread.start()
+
+    def _cut(self, first: int, jobs: Sequence[Job]) -> None:
+        """Add files to the open chunk; close it when it is worth a round trip, within these files if they are big."""
+        size = sum([size for _, size in jobs])
+        self._bytes += size
+        if self._held + size >= CHUNK_BYTES:
+            for index, (_, size) in enumerate(jobs, first + 1):
+                self._held += size
+                if self._held >= CHUNK_BYTES:
+                    self._chunks.put(range(self._start, index))
+                    self._start, self._held = index, 0
+        else:
+            self._held += size
+        end = first + len(jobs)
+        if end - self._start >= CHUNK_FILES:
+            self._chunks.put(range(self._start, end))
+            self._start, self._held = end, 0
 
     def finish(self) -> list[Hashed | OSError]:
         """Read what nobody took, wait for the others; return the answers in the order of the files."""

@@ -29,13 +29,15 @@ Row = tuple[str, bool, int, str]
 
 def listing(entries: Iterable[Entry | Row]) -> bytes:
     """Return the text that stands for the tree; the same for the same files in any order."""
-    ordered = sorted([(_normal(path), int(bit), size, sha256) for path, bit, size, sha256 in entries])
+    ordered = sorted(
+        [(path if path.isascii() else _normal(path), int(bit), size, sha) for path, bit, size, sha in entries]
+    )
     # As `json.dumps` of each row would give it, at a fifth of the time: there may be a hundred thousand.
     return "".join([f'[{_quoted(path)},{bit},{size},"{sha}"]\n' for path, bit, size, sha in ordered]).encode()
 
 
 def _normal(path: str) -> str:
-    return path if path.isascii() else unicodedata.normalize("NFC", path)
+    return unicodedata.normalize("NFC", path)
 
 
 def digest(entries: Iterable[Entry | Row]) -> str:

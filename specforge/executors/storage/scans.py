@@ -18,6 +18,7 @@ import stat
 import tempfile
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +78,10 @@ class Scans:
             if before["print"] == seal and not before["young"]:
                 return Scan(before["digest"], before["facts"], lambda: self._entries(file, seal, found, select))
             answers = _read_again(found, self._rows(file, before), before["began"])
-        rows = _rows_of(found, answers, select)
-        problems = [unreadable(each[0], told) for each, told in _pairs(found, answers) if isinstance(told, OSError)]
+        rows, problems = _rows_of(found, answers, select)
         scan = Scan(digest(rows), _facts(found, rows, problems), lambda: _entries_of(rows))
         if not problems:
-            young = any(each[3] >= began - YOUNG for each in found.files)
+            young = max([each[3] for each in found.files], default=0) >= began - YOUNG
             header = {"print": seal, "young": young, "began": began, "digest": scan.digest, "facts": scan.facts}
             self._remember(file, header, found.files, rows)
         return scan
@@ -130,7 +130,7 @@ class Scans:
         header = self._header(file)
         known = self._rows(file, header) if header is not None and header["print"] == seal else {}
         answers = _read_again(found, known, header["began"] if header is not None else 0)
-        return _entries_of(_rows_of(found, answers, select))
+        return _entries_of(_rows_of(found, answers, select)[0])
 
     def _remember(self, file: Path, header: dict[str, Any], files: Sequence[File], rows: Sequence[Row]) -> None:
         paths = "\0".join([each[0] for each in files]).encode()
@@ -208,18 +208,17 @@ def _read_again(found: Found, known: Known, began: int) -> Sequence[Content | OS
     return [each for each in answers if each is not None]
 
 
-def _pairs(found: Found, answers: Sequence[Content | OSError]) -> Iterator[tuple[File, Content | OSError]]:
-    return zip(found.files, answers, strict=True)
-
-
-def _rows_of(found: Found, answers: Sequence[Content | OSError], select: Select) -> list[Row]:
-    """Return the entries of the files that could be read, as plain tuples."""
+def _rows_of(found: Found, answers: Sequence[Content | OSError], select: Select) -> tuple[list[Row], list[Problem]]:
+    """Return the entries of the files that could be read, as plain tuples, and the problems of the others."""
     bit = stat.S_IXUSR if select.executable else 0
-    return [
-        (file[0], bool(file[5] & bit), told[0], told[1])
-        for file, told in _pairs(found, answers)
-        if not isinstance(told, OSError)
-    ]
+    rows: list[Row] = []
+    problems = []
+    for file, told in zip(found.files, answers, strict=True):
+        if isinstance(told, OSError):
+            problems.append(unreadable(file[0], told))
+        else:
+            rows.append((file[0], file[5] & bit != 0, told[0], told[1]))
+    return rows, problems
 
 
 def _entries_of(rows: Sequence[Row]) -> tuple[Entry, ...]:
@@ -227,11 +226,8 @@ def _entries_of(rows: Sequence[Row]) -> tuple[Entry, ...]:
 
 
 def _facts(found: Found, rows: Sequence[Row], unread: Sequence[Problem]) -> dict[str, Any]:
-    folders: dict[str, int] = {each: 0 for each in found.empty if "/" not in each}
-    for path, *_ in rows:
-        top, slash, _ = path.partition("/")
-        top = top if slash else "."
-        folders[top] = folders.get(top, 0) + 1
+    counts = Counter([path.partition("/")[0] if "/" in path else "." for path, *_ in rows])
+    folders = {each: 0 for each in found.empty if "/" not in each} | counts
     problems = sorted([*found.problems, *unread])
     return {
         "files": len(rows),
