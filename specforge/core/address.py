@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specforge.core.dataclass import dataclass
+from dataclasses import dataclass
 
 
 class KeepsHash:

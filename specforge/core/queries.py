@@ -6,10 +6,10 @@ drift. The vocabulary is closed and small: extend it by a decision record only.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from specforge.core.dataclass import dataclass
 from specforge.core.values import EMPTY, Frozen, Place, Select, Tree, VersionSeries
 
 # ---- readings ----

@@ -6,11 +6,10 @@ Specs and recipes are held as canonical JSON text: the planner compares texts, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum
 
 from specforge.core.address import Address
-from specforge.core.dataclass import dataclass
 from specforge.core.values import EMPTY, Frozen, Place
 
 FORMAT = 1

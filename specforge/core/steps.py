@@ -6,10 +6,9 @@ one effect and gives the same result. `name` is unique within a part and is how 
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal
 
-from specforge.core.dataclass import dataclass
 from specforge.core.values import (
     EMPTY,
     IDENTITY,

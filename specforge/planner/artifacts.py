@@ -66,7 +66,15 @@ def settle_artifact(planning: Planning, node: Node) -> Settled:
         return Settled(None)
     except _BlockedError as blocked:
         return undecided(node.declared, node.record, str(blocked))
-    return _decide(planning, node, output, evidence)
+    changes = output.planned.verb is not Verb.KEEP
+    if evidence is not None and (changes or evidence.planned.verb is not Verb.KEEP):
+        evidence = _with_steps(node, evidence)  # kept evidence too: an output with a second name takes it along
+    return _decide(planning, node, _with_steps(node, output) if changes else output, evidence)
+
+
+def _with_steps(node: Node, fate: Fate) -> Fate:
+    """Ask the kind how the part is made."""
+    return replace(fate, planned=replace(fate.planned, part=node.with_steps(fate.planned.part)))
 
 
 # ---- the output ----
@@ -343,7 +351,7 @@ def _still_refused(planning: Planning, node: Node) -> Settled | None:
     refusals = _refusals(node, evidence)
     if evidence is None or evidence.planned.verb is not Verb.KEEP or not refusals:
         return None
-    return _refused_again(node, (output, evidence), refusals)
+    return _refused_again(node, (_with_steps(node, output), evidence), refusals)
 
 
 def _refused_again(node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...]) -> Settled:

@@ -125,14 +125,14 @@ def _settle(planning: Planning, address: Address) -> Settled:
         planning.diagnostics.extend(desire.diagnostics)
         if has_errors(desire.diagnostics):
             return undecided(declared, record, "it has errors")
-    return _SETTLERS[kind.lifecycle](planning, Node(declared, record, current, desire, inputs, facts, looks))
+    return _SETTLERS[kind.lifecycle](planning, Node(declared, record, current, desire, subject, looks))
 
 
 def _unsettled(planning: Planning, declared: Declared, subject: Subject) -> Settled:
     """An answer is missing. A place is known from its spec alone, so that what lies in it is asked about at once."""
     if declared.kind.lifecycle is not Lifecycle.PLACE:
         return UNSETTLED
-    node = Node(declared, None, None, declared.kind.desire(subject), subject.inputs, EMPTY, EMPTY)
+    node = Node(declared, None, None, declared.kind.desire(subject), subject, EMPTY)
     settle_place(planning, node)
     return Settled(None, node.desire.outputs)
 

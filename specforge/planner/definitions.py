@@ -63,7 +63,7 @@ def settle_place(planning: Planning, node: Node) -> Settled:
         spec=node.declared.spec_json,
         outputs=node.desire.outputs,
     )
-    made = (PlannedPart(part, Verb.MAKE, identity),)
+    made = (PlannedPart(node.with_steps(part), Verb.MAKE, identity),)
     if record is None:
         return Settled(_with(change, Action.CREATE, parts=made), node.desire.outputs)
     fields = fields_of(node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from specforge.core import codec
@@ -51,23 +51,17 @@ def recorded_outputs(resource: Resource | None) -> Frozen:
 
 def fill_recorded(value: Any, state: State) -> Any:
     """Return `value` with its holes filled from the record; what was never recorded stays a hole."""
-
-    def fill(hole: Hole) -> Any:
-        if not isinstance(hole, OutputRef):
-            return hole
-        known = recorded_outputs(state.resources.get(hole.address)).get(hole.key)
-        return hole if known is None else known
-
-    return map_holes(value, fill)
+    return _filled(value, lambda address: recorded_outputs(state.resources.get(address)))
 
 
 def fill_from(value: Any, outputs: Mapping[Address, Mapping[str, Any]]) -> Any:
     """Return `value` with the holes filled that these outputs answer."""
+    return _filled(value, lambda address: outputs.get(address, EMPTY))
 
+
+def _filled(value: Any, outputs: Callable[[Address], Mapping[str, Any]]) -> Any:
     def fill(hole: Hole) -> Any:
-        if not isinstance(hole, OutputRef):
-            return hole
-        known = outputs.get(hole.address, EMPTY).get(hole.key)
+        known = outputs(hole.address).get(hole.key) if isinstance(hole, OutputRef) else None
         return hole if known is None else known
 
     return map_holes(value, fill)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
 from specforge.core import codec
 from specforge.core.address import Address
-from specforge.core.dataclass import dataclass
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.queries import Query
 from specforge.core.state import Resource, StateRef

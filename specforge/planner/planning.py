@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from specforge.core.address import Address
@@ -15,7 +15,7 @@ from specforge.planner.graph import Edge, Graph
 from specforge.planner.outputs import found_outputs, recorded_outputs, version_outputs
 from specforge.planner.plan import Action, Change, Drift, Options
 from specforge.planner.project import Declared, Project
-from specforge.schemas.kind import Desire, Input
+from specforge.schemas.kind import Desire, Input, Part, Subject
 
 # Working notes of one round, ten thousand of each: not frozen, which would make each cost three times as much.
 
@@ -47,8 +47,7 @@ class Node:
     record: Resource | None
     current: Version | None
     desire: Desire
-    inputs: Mapping[str, Input]
-    facts: Mapping[str, Seen]
+    subject: Subject
     looks: Mapping[str, Seen]
 
     @property
@@ -57,12 +56,23 @@ class Node:
         return self.declared.address
 
     @property
+    def inputs(self) -> Mapping[str, Input]:
+        """What its references lead to."""
+        return self.subject.inputs
+
+    @property
+    def facts(self) -> Mapping[str, Seen]:
+        """The answers to its readings."""
+        return self.subject.facts
+
+    def with_steps(self, part: Part) -> Part:
+        """Return the part with the steps that make it: asked of the kind only where there is something to do."""
+        return replace(part, steps=self.declared.kind.steps(self.subject, part))
+
+    @property
     def settled_here(self) -> bool:
         """Whether what is recorded lies where it is wished to lie."""
-        if self.record is None:
-            return False
-        place, wished = self.record.place, self.desire.place
-        return place is wished or place == wished
+        return self.record is not None and self.record.place == self.desire.place
 
 
 @dataclass(slots=True)

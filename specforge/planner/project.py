@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from specforge.core.address import Address
-from specforge.core.dataclass import dataclass
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.values import Frozen
 from specforge.schemas.base import Declared as Spec

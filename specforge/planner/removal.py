@@ -12,7 +12,6 @@ from specforge.core.address import Address
 from specforge.core.queries import LookAtPlace, Presence
 from specforge.core.state import Resource, Version
 from specforge.core.steps import EnsurePlace, Release, Step, Unpublish
-from specforge.core.values import Place
 from specforge.planner.plan import Action, Change, Reason
 from specforge.planner.planning import Planning
 from specforge.schemas.kind import Lifecycle
@@ -49,7 +48,7 @@ def _removal(planning: Planning, record: Resource) -> Change:
         Action.FORGET if lifecycle is Lifecycle.ARTIFACT and not planning.options.delete_artifacts else Action.DELETE
     )
     steps = _steps(planning, record)
-    unreachable = _unreachable(planning, record) if steps else None
+    unreachable = _unreachable(planning, record)
     if unreachable:
         action, steps, reasons = Action.NOOP, (), ()
     return Change(
@@ -91,12 +90,11 @@ def _builds(versions: tuple[Version, ...]) -> tuple[tuple[str, int], ...]:
 
 
 def _unreachable(planning: Planning, record: Resource) -> str | None:
-    place: Place | None = record.place
-    if place is None:
+    if record.place is None:
         return None
-    seen = planning.ask(LookAtPlace(place))
+    seen = planning.ask(LookAtPlace(record.place))
     if seen is not None and seen.presence is Presence.UNREACHABLE:
-        planning.cannot_reach(place, seen, record.address)
+        planning.cannot_reach(record.place, seen, record.address)
         return "its place cannot be reached; nothing is decided"
     return None
 

@@ -45,8 +45,6 @@ def _inside(kind: Any, path: tuple[str, ...], change: Change | None) -> Iterator
         for each in get_args(kind):
             if each is not type(None):
                 yield from (rule for rule in _of_type(each, (), path, change) if rule.path != path or rule.ref)
-    elif origin is Annotated:
-        yield from _of_type(kind, (), path, change)
     elif isinstance(origin, type) and issubclass(origin, Mapping):
         yield from _of_type(get_args(kind)[1], (), (*path, "*"), change)
     elif origin in (tuple, list):

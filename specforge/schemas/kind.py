@@ -8,14 +8,13 @@ of it has to be done. Entry-point groups: `specforge.kinds` (values of `Kind`), 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
 from specforge.core.address import Address
-from specforge.core.dataclass import dataclass
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.queries import LookAtArtifact, LookAtPlace, Observation, Reading, Seen
 from specforge.core.state import Resource, Status, Version
@@ -79,16 +78,16 @@ class Subject:
 class Part:
     """One thing with an identity: an artifact's output, a piece of evidence, a place.
 
-    `recipe` (may have holes) under `prefix` and `revision` gives the identity. `steps` make it; those of an artifact
-    end with a Publish. `work` is one word or two for the plan: "retrain", "evaluate", "publish".
+    `recipe` (may have holes) under `prefix` and `revision` gives the identity. `work` is one word or two for the plan:
+    "retrain", "evaluate", "publish". `steps` make it; the planner asks the kind for them once there is something to do.
     """
 
     name: str
     prefix: str
     revision: int
     recipe: Frozen
-    steps: tuple[Step, ...]
     work: str
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +113,11 @@ def no_readings(_: Subject) -> Mapping[str, Reading]:
     return {}
 
 
+def no_steps(_: Subject, __: Part) -> tuple[Step, ...]:
+    """The steps of a kind that is only recorded."""
+    return ()
+
+
 def default_observations(resource: Resource) -> Mapping[str, Observation]:
     """What is looked at for drift unless the kind says otherwise: current version and evidence, or the place."""
     if resource.place is None:
@@ -134,6 +138,7 @@ class Kind:
     """A kind. `document` is the word after `kind:`, `prefix` the first half of addresses.
 
     `desire(subject)` is total: with the facts of its readings present it gives the wish or diagnostics, never raises.
+    `steps(subject, part)` gives the steps that make one part of that wish; those of an artifact end with a Publish.
     `version_pattern` names versions (artifacts only). `examples` are documents (as YAML data) for reference pages and
     the contract suite.
     """
@@ -143,6 +148,7 @@ class Kind:
     spec: type[Declared]
     lifecycle: Lifecycle
     desire: Callable[[Subject], Desire]
+    steps: Callable[[Subject, Part], tuple[Step, ...]] = no_steps
     readings: Callable[[Subject], Mapping[str, Reading]] = no_readings
     observations: Callable[[Resource], Mapping[str, Observation]] = default_observations
     version_pattern: str | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from specforge.core.steps import EnsurePlace
+from specforge.core.steps import EnsurePlace, Step
 from specforge.core.values import Frozen, Place
 from specforge.schemas.base import Change, Declared
 from specforge.schemas.kind import Desire, Part, PlaceType, Subject
@@ -63,10 +63,13 @@ def _first_sentence(settings: type[BaseModel]) -> str:
 def desire(subject: Subject) -> Desire:
     """Return the wish of a Store or Pool: its place, as its settings say."""
     spec, family = subject.spec, subject.address.kind
-    driver = next((each for each in drivers_of(type(spec)) if getattr(spec, each) is not None), None)
-    if driver is None:
-        return Desire()
+    driver = next(each for each in drivers_of(type(spec)) if getattr(spec, each) is not None)
     place: Place = getattr(spec, driver).place(spec.name)
     recipe = Frozen({"driver": place.driver, "id": place.id, "settings": place.settings})
-    part = Part("place", family, 1, recipe, (EnsurePlace(place, wanted=place.settings),), "prepare")
-    return Desire((part,), Frozen({"place": place}), place)
+    return Desire((Part("place", family, 1, recipe, "prepare"),), Frozen({"place": place}), place)
+
+
+def steps(subject: Subject, part: Part) -> tuple[Step, ...]:  # noqa: ARG001 - one signature for all kinds
+    """Return the step that makes the place be as its settings say."""
+    place: Place = desire(subject).outputs["place"]
+    return (EnsurePlace(place, wanted=place.settings),)

@@ -239,7 +239,10 @@ class KindContract:
     def _desire(self, subject: Subject) -> Desire:
         desire = self.kind.desire(subject)
         assert isinstance(desire, Desire)
-        return desire
+        return replace(desire, parts=tuple(self._with_steps(subject, each) for each in desire.parts))
+
+    def _with_steps(self, subject: Subject, part: Part) -> Part:
+        return replace(part, steps=self.kind.steps(subject, part))
 
     def _parts(self) -> Iterator[tuple[Subject, Part]]:
         for subject in self.subjects():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specforge.schemas.dataset.rules import PATTERN, desire, readings
+from specforge.schemas.dataset.rules import PATTERN, desire, readings, steps
 from specforge.schemas.dataset.spec import DatasetSpec
 from specforge.schemas.kind import Kind, Lifecycle
 
@@ -12,6 +12,7 @@ KIND = Kind(
     spec=DatasetSpec,
     lifecycle=Lifecycle.ARTIFACT,
     desire=desire,
+    steps=steps,
     readings=readings,
     version_pattern=PATTERN,
     examples=(

@@ -14,7 +14,6 @@ from specforge.core.values import (
     Frozen,
     JobInput,
     JobOutput,
-    Place,
     Run,
     Select,
     StepRef,
@@ -51,14 +50,12 @@ def desire(subject: Subject) -> Desire:
     spec: DatasetSpec = subject.spec
     seen = subject.facts.get("source")
     diagnostics = tuple(_diagnostics(subject, seen))
-    store = subject.inputs["store"].output("place")
-    series = VersionSeries(subject.project, "dataset", spec.name, PATTERN)
+    store, series = subject.inputs["store"].output("place"), _series(subject)
     if seen is None or seen.digest is None or has_errors(diagnostics):
         return Desire(place=store, series=series, pinned=spec.version, diagnostics=diagnostics)
     split = _split(spec.split)
     recipe = Frozen({"task": spec.task, "samples": seen.digest, "layout": "class_folders", "split": split})
-    steps = _steps(subject, seen.digest, split, store, series)
-    part = Part("output", "dataset", PROCEDURES["publish_dataset"].revision, recipe, steps, "publish")
+    part = Part("output", "dataset", PROCEDURES["publish_dataset"].revision, recipe, "publish")
     return Desire(
         (part,), place=store, series=series, pinned=spec.version, summary=_summary(seen.facts), diagnostics=diagnostics
     )
@@ -70,10 +67,14 @@ def _split(split: Split | None) -> Frozen | None:
     return Frozen({"train": float(split.train), "seed": split.seed, "stratified": split.stratified})
 
 
-def _steps(
-    subject: Subject, digest: str, split: Frozen | None, store: Place, series: VersionSeries
-) -> tuple[Step, ...]:
+def _series(subject: Subject) -> VersionSeries:
+    return VersionSeries(subject.project, "dataset", subject.spec.name, PATTERN)
+
+
+def steps(subject: Subject, part: Part) -> tuple[Step, ...]:
+    """Return the job that verifies, splits and lists the pictures, and the publication of what it leaves."""
     spec: DatasetSpec = subject.spec
+    digest, split = part.recipe["samples"], part.recipe["split"]
     argv = ["@python", "@procedures", "publish_dataset", "--source=@in/source", "--output=@out/data"]
     argv += ["--facts=@out/facts.json", "--failure=@out/failure", f"--digest={digest}"]
     argv += ["--listing=@out/data.listing"]
@@ -88,10 +89,10 @@ def _steps(
         facts="facts.json",
     )
     commit = Publish(
-        store,
+        subject.inputs["store"].output("place"),
         trees=_TREES,
         output="data",
-        series=series,
+        series=_series(subject),
         version=spec.version,
         facts=_FACTS,
         exports=_EXPORTS,

@@ -20,5 +20,6 @@ KIND = Kind(
     spec=spec_for({}),
     lifecycle=Lifecycle.PLACE,
     desire=places.desire,
+    steps=places.steps,
     examples=({"kind": "Pool", "name": "here", "local": {"slots": 2, "cpu": 2, "memory": "4GiB"}},),
 )

@@ -20,5 +20,6 @@ KIND = Kind(
     spec=spec_for({}),
     lifecycle=Lifecycle.PLACE,
     desire=places.desire,
+    steps=places.steps,
     examples=({"kind": "Store", "name": "artifacts", "folder": ".specforge/artifacts"},),
 )

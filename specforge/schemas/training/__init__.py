@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from specforge.schemas.kind import Kind, Lifecycle
-from specforge.schemas.training.rules import PATTERN, desire
+from specforge.schemas.training.rules import PATTERN, desire, steps
 from specforge.schemas.training.spec import TrainingSpec
 
 KIND = Kind(
@@ -12,6 +12,7 @@ KIND = Kind(
     spec=TrainingSpec,
     lifecycle=Lifecycle.ARTIFACT,
     desire=desire,
+    steps=steps,
     version_pattern=PATTERN,
     examples=(
         {

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from specforge.core.dataclass import dataclass
 from specforge.core.diagnostics import has_errors
-from specforge.core.steps import Copy, EnsureToolchain, Gate, Publish, RunJob
+from specforge.core.steps import Copy, EnsureToolchain, Gate, Publish, RunJob, Step
 from specforge.core.values import (
     EMPTY,
     Frozen,
@@ -51,21 +50,6 @@ _FIGURES = StepRef("evaluate", "facts")
 _TRAIN_ONLY = ("TRAIN",)
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What the parts are made from, looked up once."""
-
-    spec: TrainingSpec
-    algorithm: Input
-    data: Mapping[str, Input]
-    from_model: Input | None
-    parameters: Mapping[str, Any]
-    store: Any
-    pool: Any
-    limits: Limits
-    toolchain: EnsureToolchain
-
-
 def input_at(subject: Subject, *paths: str) -> Input | None:
     """Return the input of the first of these field paths that leads somewhere."""
     return next((subject.inputs[path] for path in paths if path in subject.inputs), None)
@@ -77,16 +61,15 @@ def desire(subject: Subject) -> Desire:
     store = subject.inputs["store"].output("place")
     series = VersionSeries(subject.project, "training", spec.name, PATTERN)
     algorithm = input_at(subject, "algorithm")
-    data = {name: input_at(subject, f"inputs.{name}.dataset", f"inputs.{name}") for name in spec.inputs}
+    data = _data(subject)
     diagnostics = diagnostics_of(subject, algorithm)
     known = {name: each for name, each in data.items() if each is not None}
     if has_errors(diagnostics) or algorithm is None or algorithm.spec is None or len(known) < len(data):
         return Desire(place=store, series=series, pinned=spec.version, diagnostics=diagnostics)
-    given = _given(subject, algorithm, known, store)
-    parts = [_output(given, series)]
+    parts = [Part("output", "training", REVISION, _recipe(subject, algorithm, known), "train")]
     measured = input_at(subject, "evaluate.data")
     if spec.evaluate is not None and measured is not None:
-        parts.append(_evidence(subject, given, spec.evaluate, measured))
+        parts.append(_evidence(subject, algorithm, spec.evaluate, measured))
     return Desire(
         tuple(parts),
         place=store,
@@ -97,38 +80,43 @@ def desire(subject: Subject) -> Desire:
     )
 
 
-def _given(subject: Subject, algorithm: Input, data: Mapping[str, Input], store: Any) -> _Given:
-    spec: TrainingSpec = subject.spec
-    values, _ = effective(spec.parameters, getattr(algorithm.spec, "parameters", {}))
-    pool = subject.inputs["pool"].output("place")
+def steps(subject: Subject, part: Part) -> tuple[Step, ...]:
+    """Return what makes a part: training and publishing its output, or measuring it and publishing the evidence."""
+    algorithm, pool = subject.inputs["algorithm"], subject.inputs["pool"].output("place")
+    store = subject.inputs["store"].output("place")
     toolchain = EnsureToolchain(pool, algorithm.output("framework"), algorithm.output("lock"))
-    model = subject.inputs.get("from_model")
-    return _Given(spec, algorithm, data, model, values, store, pool, _limits(spec.resources), toolchain)
+    if part.name == "evidence":
+        publish = Publish(store, _MEASURED_TREES, output="evaluation", facts=_FIGURES)
+        return (toolchain, _measure(subject, toolchain, store), publish)
+    code = algorithm.output("code")
+    series, version = VersionSeries(subject.project, "training", subject.spec.name, PATTERN), subject.spec.version
+    return (
+        toolchain,
+        Copy(code, pool, f"code/{getattr(code, 'digest', None)}", name="code"),
+        _train(subject, toolchain),
+        Publish(store, _TRAINED_TREES, output="model", series=series, version=version),
+    )
 
 
 # ---- the output ----
 
 
-def _output(given: _Given, series: VersionSeries) -> Part:
-    spec = given.spec
-    code = given.algorithm.output("code")
-    code_digest = getattr(code, "digest", None)
-    steps = (
-        given.toolchain,
-        Copy(code, given.pool, f"code/{code_digest}", name="code"),
-        _train(given),
-        Publish(given.store, _TRAINED_TREES, output="model", series=series, version=spec.version),
-    )
-    return Part("output", "training", REVISION, _recipe(given), steps, "train")
+def _data(subject: Subject) -> dict[str, Input | None]:
+    return {name: input_at(subject, f"inputs.{name}.dataset", f"inputs.{name}") for name in subject.spec.inputs}
 
 
-def _recipe(given: _Given) -> Frozen:
+def _parameters(subject: Subject, algorithm: Input) -> dict[str, Any]:
+    values, _ = effective(subject.spec.parameters, getattr(algorithm.spec, "parameters", {}))
+    return values
+
+
+def _recipe(subject: Subject, algorithm: Input, data: Mapping[str, Input]) -> Frozen:
     """Return everything that decides the bytes of the output; what is not asked for has no key."""
-    spec = given.spec
+    spec: TrainingSpec = subject.spec
     recipe: dict[str, Any] = {
-        "runnable": given.algorithm.output("runnable"),
-        "parameters": dict(given.parameters),
-        "inputs": {name: each.output("digest") for name, each in given.data.items()},
+        "runnable": algorithm.output("runnable"),
+        "parameters": _parameters(subject, algorithm),
+        "inputs": {name: each.output("digest") for name, each in data.items()},
         "nodes": spec.nodes,
         "layout": LAYOUT,
     }
@@ -136,8 +124,9 @@ def _recipe(given: _Given) -> Frozen:
     widened = {name: each for name, each in usages.items() if each != _TRAIN_ONLY}
     if widened:
         recipe["usages"] = widened
-    if given.from_model is not None:
-        recipe["from_model"] = given.from_model.output("digest")
+    model = subject.inputs.get("from_model")
+    if model is not None:
+        recipe["from_model"] = model.output("digest")
     if spec.seed is not None:
         recipe["seed"] = spec.seed
     if spec.variables:
@@ -145,24 +134,28 @@ def _recipe(given: _Given) -> Frozen:
     return Frozen(frozen(recipe))
 
 
-def _train(given: _Given) -> RunJob:
-    spec = given.spec
-    argv = ["@python", f"@code/{given.algorithm.output('boot')}"]
+def _train(subject: Subject, toolchain: EnsureToolchain) -> RunJob:
+    spec: TrainingSpec = subject.spec
+    algorithm, model = subject.inputs["algorithm"], subject.inputs.get("from_model")
+    argv = ["@python", f"@code/{algorithm.output('boot')}"]
     argv += [f"--{name}_url=@in/{name}" for name in spec.inputs]
     inputs = [
-        JobInput(name, _published(each, "data"), _usages(spec.inputs[name].usages)) for name, each in given.data.items()
+        JobInput(name, _published(each, "data"), _usages(spec.inputs[name].usages))
+        for name, each in _data(subject).items()
+        if each is not None
     ]
-    if given.from_model is not None:
+    if model is not None:
         argv.append("--from_model_url=@in/from_model")
-        inputs.append(JobInput("from_model", _published(given.from_model, "model")))
+        inputs.append(JobInput("from_model", _published(model, "model")))
     argv.append("--train_url=@out")
-    argv += [argument(name, value) for name, value in given.parameters.items()]
+    argv += [argument(name, value) for name, value in _parameters(subject, algorithm).items()]
     if spec.seed is not None:
         argv.append(f"--seed={spec.seed}")
+    variables = Frozen(spec.variables) if spec.variables else EMPTY
     return RunJob(
         "train",
-        given.pool,
-        Run(tuple(argv), given.toolchain.lock, Frozen(spec.variables) if spec.variables else EMPTY, given.limits),
+        toolchain.place,
+        Run(tuple(argv), toolchain.lock, variables, _limits(spec.resources)),
         inputs=tuple(inputs),
         outputs=_TRAINED,
         code=_CODE,
@@ -189,34 +182,36 @@ def _limits(resources: Resources) -> Limits:
 # ---- the evidence and its gate ----
 
 
-def _evidence(subject: Subject, given: _Given, wanted: Evaluation, data: Input) -> Part:
-    engine = given.toolchain.engine
-    usages = _usages(wanted.usages)
+def _evidence(subject: Subject, algorithm: Input, wanted: Evaluation, data: Input) -> Part:
     recipe: dict[str, Any] = {
         "subject": OutputRef(subject.address, "digest"),
         "data": data.output("digest"),
-        "usages": usages,
-        "engine": engine,
-        "toolchain": given.algorithm.output("toolchain"),
+        "usages": _usages(wanted.usages),
+        "engine": algorithm.output("framework"),
+        "toolchain": algorithm.output("toolchain"),
     }
-    argv = ["@python", "@procedures", "evaluate", f"--engine={engine}", "--model=@in/model", "--data=@in/data"]
-    argv += ["--output=@out", "--failure=@out/failure"]
     if wanted.samples is not None:
         recipe["samples"] = wanted.samples
+    return Part("evidence", "evidence", PROCEDURES["evaluate"].revision, Frozen(frozen(recipe)), "evaluate")
+
+
+def _measure(subject: Subject, toolchain: EnsureToolchain, store: Any) -> RunJob:
+    wanted: Evaluation = subject.spec.evaluate
+    argv = ["@python", "@procedures", "evaluate", f"--engine={toolchain.engine}"]
+    argv += ["--model=@in/model", "--data=@in/data", "--output=@out", "--failure=@out/failure"]
+    if wanted.samples is not None:
         argv.append(f"--samples={wanted.samples}")
-    job = RunJob(
+    return RunJob(
         "evaluate",
-        given.pool,
-        Run(tuple(argv), given.toolchain.lock, limits=given.limits),
+        toolchain.place,
+        Run(tuple(argv), toolchain.lock, limits=_limits(subject.spec.resources)),
         inputs=(
-            JobInput("model", Tree(given.store, None, OutputRef(subject.address, "tree.model"))),
-            JobInput("data", _published(data, "data"), usages),
+            JobInput("model", Tree(store, None, OutputRef(subject.address, "tree.model"))),
+            JobInput("data", _published(subject.inputs["evaluate.data"], "data"), _usages(wanted.usages)),
         ),
         outputs=_MEASURED,
         facts="figures.json",
     )
-    steps = (given.toolchain, job, Publish(given.store, _MEASURED_TREES, output="evaluation", facts=_FIGURES))
-    return Part("evidence", "evidence", PROCEDURES["evaluate"].revision, Frozen(frozen(recipe)), steps, "evaluate")
 
 
 def _gate(wanted: Evaluation | None) -> Gate | None:

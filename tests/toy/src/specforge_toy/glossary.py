@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from specforge.core.digest import canonical_json
-from specforge.core.steps import Publish, RunJob
+from specforge.core.steps import Publish, RunJob, Step
 from specforge.core.values import Frozen, JobOutput, Run, StepRef, VersionSeries, frozen
 from specforge.schemas.base import Change, Declared, Ref, VersionName
 from specforge.schemas.kind import Desire, Kind, Lifecycle, Part, Subject
@@ -54,28 +54,38 @@ def desire(subject: Subject) -> Desire:
     """Return the wish: a published glossary."""
     spec: GlossarySpec = subject.spec
     store = subject.inputs["store"].output("place")
-    series = VersionSeries(subject.project, "glossary", spec.name, PATTERN)
-    recipe = Frozen({"terms": frozen(spec.terms), "language": spec.language})
+    part = Part(
+        "output", "glossary", REVISION, Frozen({"terms": frozen(spec.terms), "language": spec.language}), "write"
+    )
+    count = len(spec.terms)
+    summary = f"{count} {'term' if count == 1 else 'terms'}"
+    return Desire((part,), place=store, series=_series(subject), pinned=spec.version, summary=summary)
+
+
+def steps(subject: Subject, part: Part) -> tuple[Step, ...]:
+    """Return the job that writes the glossary, and its publication."""
+    spec: GlossarySpec = subject.spec
     write = RunJob(
-        "write",
+        part.work,
         subject.inputs["pool"].output("place"),
         Run(("@python", "-c", SCRIPT, "@out", canonical_json(spec.terms), spec.language)),
         outputs=(JobOutput("glossary", "glossary", required=True),),
         facts="facts.json",
     )
     publish = Publish(
-        store,
+        subject.inputs["store"].output("place"),
         trees=Frozen({"glossary": StepRef("write", "tree.glossary")}),
         output="glossary",
-        series=series,
+        series=_series(subject),
         version=spec.version,
         facts=StepRef("write", "facts"),
         exports=Frozen({"glossary.json": "{version}.json"}),
     )
-    part = Part("output", "glossary", REVISION, recipe, (write, publish), "write")
-    count = len(spec.terms)
-    summary = f"{count} {'term' if count == 1 else 'terms'}"
-    return Desire((part,), place=store, series=series, pinned=spec.version, summary=summary)
+    return (write, publish)
+
+
+def _series(subject: Subject) -> VersionSeries:
+    return VersionSeries(subject.project, "glossary", subject.spec.name, PATTERN)
 
 
 KIND = Kind(
@@ -84,6 +94,7 @@ KIND = Kind(
     spec=GlossarySpec,
     lifecycle=Lifecycle.ARTIFACT,
     desire=desire,
+    steps=steps,
     version_pattern=PATTERN,
     examples=(
         {
