@@ -30,7 +30,7 @@ def ended(key: Key, status: dict[str, Any], log: str) -> ExecutionError:
 def removed(key: Key) -> ExecutionError:
     """Return the error of a run whose folder went away while it ran: how it ended is not known."""
     detail = f"step `{key.step}` of {key.address}: the folder of the run was removed while it ran"
-    hint = "a program may remove only what lies in its output folder and its temporary one; then apply again"
+    hint = "let the program remove only what lies in its output and temporary folders, then apply again"
     gone = Diagnostic("SF443", "Files of a job cannot be read", detail, hint=hint, address=key.address)
     return ExecutionError(gone, ended=True)
 
