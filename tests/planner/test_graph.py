@@ -10,9 +10,10 @@ from pydantic import BaseModel
 
 from specforge.core.address import Address
 from specforge.core.errors import ConfigError
-from specforge.core.values import Frozen, OutputRef
+from specforge.core.values import Frozen, OutputRef, StepRef
 from specforge.planner.diff import field_changes, recipe_differences
 from specforge.planner.graph import build_graph
+from specforge.planner.outputs import fill_recorded
 from specforge.planner.plan import FieldChange
 
 
@@ -133,3 +134,11 @@ def test_recipes_differ_where_values_are_known() -> None:
     after = Frozen(usages=("EVAL",), data=hole, parameters=Frozen(C=2.0))
     assert recipe_differences(before, after) == (("parameters.C", 1.0, 2.0), ("samples", 2, None))
     assert recipe_differences(before, Frozen(after, usages=("TEST",)))[0] == ("usages", ["EVAL"], ("TEST",))
+
+
+def test_only_outputs_of_resources_are_filled_from_the_record(applied: Paper) -> None:
+    """What a step of the same part will give stays open, and so does what was never recorded."""
+    known, step = OutputRef(Address("dataset", "digits"), "version"), StepRef("train", "tree.model")
+    unknown = OutputRef(Address("dataset", "none"), "version")
+    value = Frozen(a=known, b=step, c=unknown)
+    assert fill_recorded(value, applied.state) == {"a": "V001", "b": step, "c": unknown}

@@ -117,6 +117,16 @@ def test_a_pin_is_not_looked_for_in_a_store_that_cannot_be_reached(pinned: Paper
     assert Address("training", "old") in plan.unreachable[0].addresses
 
 
+def test_what_waits_for_two_pins_is_listed_once(pinned: Paper) -> None:
+    """Two references into the same unreachable store."""
+    clone = Paper(pinned.documents)
+    clone.world = pinned.world
+    clone.edit("training.old", "evaluate", {"data": "digits@V002"})
+    clone.world.unreachable.add("folder:.specforge/artifacts")
+    (unreachable,) = clone.plan().unreachable
+    assert list(map(str, unreachable.addresses)).count("training.old") == 1
+
+
 def test_a_pin_without_any_store_to_look_in_is_undecided(paper: Paper) -> None:
     """A kind that names no versions has none to look up."""
     paper.add(kind="TrainingJob", name="next", algorithm="svc", inputs={"data": "digits"}, from_model="digits@V0001")
@@ -188,6 +198,14 @@ def test_a_prediction_skips_names_that_are_taken(applied: Paper) -> None:
     applied.put(replace(record, versions=(*record.versions, odd, also)))
     applied.world.files["data/1/b.png"] = "another one"
     assert change_of(applied.plan(), "training.digits").version == "V0005"
+
+
+def test_a_named_version_is_what_is_predicted_while_inputs_are_open(applied: Paper) -> None:
+    """Its content is not known yet, its name is."""
+    applied.edit("training.digits", "version", "mine")
+    applied.apply()
+    applied.world.files["data/1/b.png"] = "another one"
+    assert change_of(applied.plan(), "training.digits").version == "mine"
 
 
 # ---- --replace ----
