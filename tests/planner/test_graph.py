@@ -15,6 +15,7 @@ from specforge.planner.diff import field_changes, recipe_differences
 from specforge.planner.graph import build_graph
 from specforge.planner.outputs import fill_recorded
 from specforge.planner.plan import FieldChange
+from specforge.schemas.kind import Part, Subject
 
 
 def training(name: str, **more: object) -> dict[str, object]:
@@ -142,3 +143,10 @@ def test_only_outputs_of_resources_are_filled_from_the_record(applied: Paper) ->
     unknown = OutputRef(Address("dataset", "none"), "version")
     value = Frozen(a=known, b=step, c=unknown)
     assert fill_recorded(value, applied.state) == {"a": "V001", "b": step, "c": unknown}
+
+
+def test_a_kind_that_is_only_recorded_has_no_steps() -> None:
+    """The default of a kind: nothing is performed for it."""
+    kind = KINDS.by_prefix["algorithm"]
+    part = Part("output", "algorithm", 1, Frozen(), "nothing")
+    assert kind.steps(Subject(Address("algorithm", "a"), None, "digits"), part) == ()

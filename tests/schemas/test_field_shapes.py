@@ -32,6 +32,7 @@ class Loose(Declared):
     either: str | dict[str, Annotated[str, DATASET]] | Plain | int = 0
     parts: list[Part | str] | int = 0
     nested: Annotated[Annotated[str, DATASET], Change.UPDATE] | None = None
+    numbers: Annotated[str, DATASET] | list[int] | None = None
     table: dict[str, list[Annotated[str, DATASET]]] = Field(default_factory=dict)
 
 
@@ -46,6 +47,7 @@ def test_what_does_not_refer_in_a_field_that_may_is_left_alone() -> None:
     assert found(either=3) == []
     assert found(either=Plain(size=1)) == []
     assert found(parts=4) == []
+    assert found(numbers=[1, 2]) == []
     assert found(either={"a": "one"}) == [(("either", "a"), "one")]
     assert found(parts=["text", Part(data="two")]) == [(("parts", 1, "data"), "two")]
     assert found(nested="three", table={"k": ["four"]}) == [(("nested",), "three"), (("table", "k", 0), "four")]
