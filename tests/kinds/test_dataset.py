@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from asked import with_steps
 from pydantic import ValidationError
 
 from specforge.core.diagnostics import Severity
@@ -38,7 +39,7 @@ def test_the_source_is_scanned_for_pictures(world):
 
 def test_the_identity_is_a_golden_one(world):
     """The identity of a data set never changes by itself: everything published under it would be lost."""
-    part = KIND.desire(world.dataset()).parts[0]
+    part = with_steps(KIND, world.dataset())
     assert dict(part.recipe) == {
         "task": "image_classification",
         "samples": "3" * 64,
@@ -51,7 +52,7 @@ def test_the_identity_is_a_golden_one(world):
 
 def test_a_version_is_published_by_a_job(world):
     """The procedure gets the source, verified against the scan, and its output and facts are published."""
-    job, publish = KIND.desire(world.dataset()).parts[0].steps
+    job, publish = with_steps(KIND, world.dataset()).steps
     assert isinstance(job, RunJob)
     assert isinstance(publish, Publish)
     assert job.inputs[0].tree == Tree(PROJECT, "data/digits", "3" * 64)
@@ -63,16 +64,16 @@ def test_a_version_is_published_by_a_job(world):
 
 def test_without_a_split_none_is_asked_for(world):
     """No `split`, no option, and null in the recipe."""
-    part = KIND.desire(world.dataset(split=None)).parts[0]
+    part = with_steps(KIND, world.dataset(split=None))
     assert part.recipe["split"] is None
     assert not [each for each in part.steps[0].run.argv if each.startswith("--split")]
 
 
 def test_a_pinned_version_is_told_to_the_store(world):
     """`version` names the version that is claimed."""
-    desire = KIND.desire(world.dataset(version="first"))
-    assert desire.pinned == "first"
-    assert desire.parts[0].steps[-1].version == "first"
+    subject = world.dataset(version="first")
+    assert KIND.desire(subject).pinned == "first"
+    assert with_steps(KIND, subject).steps[-1].version == "first"
 
 
 def test_the_summary_counts(world):

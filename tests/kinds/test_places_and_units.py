@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import pytest
+from asked import with_steps
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from specforge.core.address import Address
@@ -87,10 +88,11 @@ def test_without_drivers_nothing_can_be_declared():
 def test_a_place_is_prepared_as_its_settings_say():
     """The place is known to others at once; making it is the work."""
     spec = store.spec_for(PLACES).model_validate({"name": "mine", "drawer": {"depth": 3}})
-    desire = store.KIND.desire(Subject(Address("store", "mine"), spec, "project"))
+    subject = Subject(Address("store", "mine"), spec, "project")
+    desire = store.KIND.desire(subject)
     place = Place("drawer", "mine", frozen({"depth": 3}))
     assert desire.outputs == {"place": place}
-    (part,) = desire.parts
+    part = with_steps(store.KIND, subject)
     assert part.recipe == {"driver": "drawer", "id": "mine", "settings": {"depth": 3}}
     assert part.steps == (EnsurePlace(place, place.settings),)
     assert Place("shelf", "mine", EMPTY) == store.spec_for(PLACES).model_validate(

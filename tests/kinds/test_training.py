@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
+from asked import with_steps
 from pydantic import ValidationError
 
 from specforge.core.digest import identity_of
@@ -19,11 +20,11 @@ STORE = Place("folder", ".specforge/artifacts")
 
 
 def output(subject):
-    return KIND.desire(subject).parts[0]
+    return with_steps(KIND, subject, 0)
 
 
 def evidence(subject):
-    return KIND.desire(subject).parts[1]
+    return with_steps(KIND, subject, 1)
 
 
 def train(subject):
