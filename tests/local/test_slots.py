@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -108,15 +107,3 @@ def test_cores_are_divided():
     if len(known) >= 2:
         assert cores_for([0], 2, 2.0, 1.0) == known[:1]
         assert cores_for([1], 2, 2.0, 1.0) == known[1:2]
-
-
-def test_a_job_starts_quickly(tmp_path):
-    """Preparing, starting, waiting for and settling an empty job costs little."""
-    local = LocalBench(tmp_path)
-    local.perform(Run(("/bin/true",)), a_key(1))
-    costs = []
-    for attempt in range(2, 6):
-        began = time.perf_counter()
-        local.perform(Run(("/bin/true",)), a_key(attempt))
-        costs.append(time.perf_counter() - began)
-    assert min(costs) < 1.0
