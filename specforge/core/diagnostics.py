@@ -55,4 +55,4 @@ def sorted_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, .
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     """Return whether any of them is an error."""
-    return any(each.severity is Severity.ERROR for each in diagnostics)
+    return Severity.ERROR in [each.severity for each in diagnostics]

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from specforge.core.digest import identity_of
 from specforge.core.queries import FindIdentity, Presence, Seen
 from specforge.core.state import Status, Version
 from specforge.core.steps import Refusal, judge, place_of_step
-from specforge.core.values import EMPTY, Frozen, Place, has_holes
+from specforge.core.values import EMPTY, Frozen, Place
 from specforge.planner.outputs import (
     fill_from,
     fill_recorded,
     followed,
     found_outputs,
+    identity_if_known,
     input_mark,
     recorded_outputs,
     version_outputs,
@@ -57,10 +57,11 @@ class _BlockedError(Exception):
 def settle_artifact(planning: Planning, node: Node) -> Settled:
     """Decide about one artifact."""
     try:
-        refused = _still_refused(planning, node)
+        identity = identity_if_known(node.desire.parts[0])
+        refused = _still_refused(planning, node, identity)
         if refused is not None:
             return refused
-        output = _output_fate(planning, node)
+        output = _output_fate(planning, node, identity)
         evidence = _evidence_fate(planning, node, output)
     except _UnansweredError:
         return Settled(None)
@@ -80,16 +81,14 @@ def _with_steps(node: Node, fate: Fate) -> Fate:
 # ---- the output ----
 
 
-def _output_fate(planning: Planning, node: Node) -> Fate:
+def _output_fate(planning: Planning, node: Node, identity: str | None) -> Fate:
     head, desire, current = node.desire.parts[0], node.desire, node.current
     requested = node.address in planning.options.replace
     stays = current is not None and not requested and node.settled_here
-    if has_holes(head.recipe):
-        filled = fill_recorded(head.recipe, planning.state)
-        same = stays and current is not None and not has_holes(filled)
-        same = same and identity_of(head.prefix, head.revision, filled) == (current.identity if current else "")
+    if identity is None:
+        recorded = identity_if_known(head, fill_recorded(head.recipe, planning.state))
+        same = stays and current is not None and recorded == current.identity
         return Fate(PlannedPart(head, Verb.MAYBE if same else Verb.MAKE), version=_predicted(node))
-    identity = identity_of(head.prefix, head.revision, head.recipe)
     stays = stays and desire.pinned in (None, None if current is None else current.version)
     if current is not None and stays and current.identity == identity and current.status is not Status.LOST:
         return _kept_output(planning, node, current, identity)
@@ -187,10 +186,9 @@ def _evidence_fate(planning: Planning, node: Node, output: Fate) -> Fate | None:
     part = next((each for each in node.desire.parts[1:] if each.name == "evidence"), None)
     if part is None:
         return None
-    recipe = fill_from(part.recipe, {node.address: output.outputs})
-    if has_holes(recipe):
+    identity = identity_if_known(part, fill_from(part.recipe, {node.address: output.outputs}))
+    if identity is None:
         return Fate(PlannedPart(part, _verb_with_holes(planning, node, output, part)))
-    identity = identity_of(part.prefix, part.revision, recipe)
     recorded = output.known.evidence if output.known is not None else None
     if recorded is not None and recorded.identity == identity:
         look = node.looks.get("evidence")
@@ -217,9 +215,8 @@ def _verb_with_holes(planning: Planning, node: Node, output: Fate, part: Part) -
     current = node.current
     if output.planned.verb is not Verb.KEEP or current is None or current.evidence is None:
         return Verb.MAKE
-    filled = fill_recorded(part.recipe, planning.state)
-    same = not has_holes(filled) and identity_of(part.prefix, part.revision, filled) == current.evidence.identity
-    return Verb.MAYBE if same else Verb.MAKE
+    recorded = identity_if_known(part, fill_recorded(part.recipe, planning.state))
+    return Verb.MAYBE if recorded == current.evidence.identity else Verb.MAKE
 
 
 # ---- the decision ----
@@ -262,25 +259,23 @@ def _out_of_reach(planning: Planning, node: Node, fates: tuple[Fate, ...]) -> Pl
 def _unchanged(node: Node, fates: tuple[Fate, ...], **more: Any) -> Change:
     """Return the change that does nothing, with what is known of the artifact; `more`: what is different."""
     declared, desire = node.declared, node.desire
-    given: dict[str, Any] = {
-        "parts": tuple([fate.planned for fate in fates]),
-        "gate": desire.gate,
-        "place": desire.place,
-        "series": desire.series,
-        "pinned": desire.pinned,
-        "version": fates[0].version,
-        "summary": desire.summary,
-        "before": node.record,
-        "spec": declared.spec_json,
-        "waits_for": followed(node.inputs),
-        "action": Action.NOOP,
-    }
-    return Change(
+    change = Change(
         declared.address,
         declared.kind.document,
         declared.kind.lifecycle.value,
-        **(given | more),
+        Action.NOOP,
+        parts=tuple([fate.planned for fate in fates]),
+        gate=desire.gate,
+        place=desire.place,
+        series=desire.series,
+        pinned=desire.pinned,
+        version=fates[0].version,
+        summary=desire.summary,
+        before=node.record,
+        spec=declared.spec_json,
+        waits_for=followed(node.inputs),
     )
+    return replace(change, **more) if more else change
 
 
 def _of_kept(node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...]) -> Change:
@@ -333,18 +328,16 @@ def _marks(node: Node) -> Frozen:
     return Frozen(marks)
 
 
-def _still_refused(planning: Planning, node: Node) -> Settled | None:
+def _still_refused(planning: Planning, node: Node, identity: str | None) -> Settled | None:
     """What is wished was published and refused before, and the gate still refuses: not looked for, not made again."""
-    head = node.desire.parts[0]
-    versions = node.record.versions if node.record else ()
-    if node.address in planning.options.replace or has_holes(head.recipe):
+    if identity is None or (node.current is not None and node.current.identity == identity):
         return None
-    if not any(each.status is Status.REFUSED for each in versions):
-        return None
-    identity = identity_of(head.prefix, head.revision, head.recipe)
     known = _recorded_as(node, identity)
     if known is None or known.status is not Status.REFUSED or node.desire.pinned not in (None, known.version):
         return None
+    if node.address in planning.options.replace:
+        return None
+    head = node.desire.parts[0]
     outputs = version_outputs(node.desire.place, known)
     output = Fate(PlannedPart(head, Verb.FIND, identity), outputs, version=known.version, known=known)
     evidence = _evidence_fate(planning, node, output)

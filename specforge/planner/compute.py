@@ -12,15 +12,14 @@ from collections.abc import Set as AbstractSet
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, has_errors
-from specforge.core.digest import identity_of
 from specforge.core.errors import PlanError
 from specforge.core.queries import LookAtJob, Presence, Query, Seen
 from specforge.core.state import Intent, State
-from specforge.core.values import EMPTY, has_holes
+from specforge.core.values import EMPTY
 from specforge.planner.artifacts import settle_artifact
 from specforge.planner.definitions import settle_definition, settle_place
 from specforge.planner.graph import Graph
-from specforge.planner.outputs import fill_recorded
+from specforge.planner.outputs import fill_recorded, identity_if_known
 from specforge.planner.plan import Options, Plan, PlannedPart, RunInFlight, Unreachable, Verb, Wanted
 from specforge.planner.planning import UNSETTLED, Node, Planning, Settled, undecided
 from specforge.planner.project import Declared, Project
@@ -175,7 +174,5 @@ def _still_wanted(planning: Planning, address: Address, intent: Intent) -> bool:
 def _makes(planning: Planning, planned: PlannedPart, intent: Intent) -> bool:
     if planned.identity is not None:
         return planned.verb is Verb.MAKE and planned.identity == intent.identity
-    filled = fill_recorded(planned.part.recipe, planning.state)
-    if has_holes(filled):
-        return False  # what it was about is not what is recorded now
-    return identity_of(planned.part.prefix, planned.part.revision, filled) == intent.identity
+    # What it was about may not be what is recorded now; what was never recorded has no identity yet.
+    return identity_if_known(planned.part, fill_recorded(planned.part.recipe, planning.state)) == intent.identity

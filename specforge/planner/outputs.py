@@ -7,11 +7,11 @@ from typing import Any
 
 from specforge.core import codec
 from specforge.core.address import Address
-from specforge.core.digest import digest_of
+from specforge.core.digest import digest_of, identity_of
 from specforge.core.queries import Seen
 from specforge.core.state import Resource, State, Version
 from specforge.core.values import EMPTY, Frozen, Hole, OutputRef, Place, has_holes, holes_in, map_holes
-from specforge.schemas.kind import Input, Lifecycle
+from specforge.schemas.kind import Input, Lifecycle, Part
 
 
 def artifact_outputs(
@@ -65,6 +65,17 @@ def _filled(value: Any, outputs: Callable[[Address], Mapping[str, Any]]) -> Any:
         return hole if known is None else known
 
     return map_holes(value, fill)
+
+
+def identity_if_known(part: Part, recipe: Frozen | None = None) -> str | None:
+    """Return the identity of a part under its recipe (or this one); None while there are holes in it."""
+    recipe = part.recipe if recipe is None else recipe
+    try:
+        return identity_of(part.prefix, part.revision, recipe)
+    except TypeError:  # cheaper than to look for holes first: most recipes have none
+        if has_holes(recipe):
+            return None
+        raise
 
 
 def waiting_for(value: Any) -> tuple[Address, ...]:
