@@ -58,14 +58,15 @@ def make_part(
     if planned.identity is not None and planned.identity != identity:
         detail = f"the plan said {planned.identity[:12]}, applying gave {identity[:12]}"
         raise ExecutionError(Diagnostic("SF402", "The result is not the plan's", detail, address=resource.address))
-    if identity == unchanged and planned.replaces is None:
+    # Of what was not decided yet, only the current version can have been lost.
+    replaces = planned.replaces if identity in (planned.identity, unchanged) else None
+    if identity == unchanged and replaces is None:
         return Made(identity, recipe, "cut off")
     publish = next((step for step in part.steps if isinstance(step, Publish)), None)
-    if publish is not None and planned.replaces is None and _is_published(session, publish, identity):
+    if publish is not None and replaces is None and _is_published(session, publish, identity):
         return Made(identity, recipe, "reused", _take(session, resource.address, publish, identity))
-    if publish is not None and planned.replaces is not None:
-        steps = tuple(replace(s, replaces=planned.replaces) if s is publish else s for s in part.steps)
-        part = replace(part, steps=steps)
+    if publish is not None and replaces is not None:
+        part = replace(part, steps=tuple(replace(s, replaces=replaces) if s is publish else s for s in part.steps))
     return perform_part(session, resource, part, identity)
 
 

@@ -30,6 +30,9 @@ from specforge.planner.reasons import fields_of, reasons_of
 from specforge.schemas.kind import Part
 
 
+_LOST = "its data are gone from the store"
+
+
 @dataclass(slots=True)
 class Fate:
     """What is to be done about one part, and what is known of the outcome.
@@ -88,6 +91,9 @@ def _output_fate(planning: Planning, node: Node, identity: str | None) -> Fate:
     if identity is None:
         recorded = identity_if_known(head, fill_recorded(head.recipe, planning.state))
         same = stays and current is not None and recorded == current.identity
+        if same and current is not None and _is_lost(planning, node, current):
+            # Made again where it would be cut off; another identity is made as ever.
+            return Fate(PlannedPart(head, Verb.MAKE, replaces=current.build), version=current.version, lost=_LOST)
         return Fate(PlannedPart(head, Verb.MAYBE if same else Verb.MAKE), version=_predicted(node))
     stays = stays and desire.pinned in (None, None if current is None else current.version)
     if current is not None and stays and current.identity == identity and current.status is not Status.LOST:
@@ -115,19 +121,26 @@ def _predicted(node: Node) -> str | None:
 
 def _kept_output(planning: Planning, node: Node, current: Version, identity: str) -> Fate:
     head = node.desire.parts[0]
-    look = node.looks.get("output")
-    if look is not None and look.presence is Presence.UNREACHABLE:
-        _unreachable(planning, node, look)
-    if look is not None and look.presence is Presence.ABSENT:
-        planning.drift.append(Drift(node.address, _lost_words(current.version, look), look.since))
+    if _is_lost(planning, node, current):
         planned = PlannedPart(head, Verb.MAKE, identity, replaces=current.build)
-        return Fate(planned, version=current.version, known=current, lost="its data are gone from the store")
+        return Fate(planned, version=current.version, known=current, lost=_LOST)
     return Fate(
         PlannedPart(head, Verb.KEEP, identity),
         version_outputs(node.desire.place, current),
         version=current.version,
         known=current,
     )
+
+
+def _is_lost(planning: Planning, node: Node, current: Version) -> bool:
+    """Return whether the current version's data are gone from the store, which is noted as drift."""
+    look = node.looks.get("output")
+    if look is not None and look.presence is Presence.UNREACHABLE:
+        _unreachable(planning, node, look)
+    if look is None or look.presence is not Presence.ABSENT:
+        return False
+    planning.drift.append(Drift(node.address, _lost_words(current.version, look), look.since))
+    return True
 
 
 def _looked_up_output(planning: Planning, node: Node, identity: str, known: Version | None, requested: bool) -> Fate:
@@ -176,7 +189,9 @@ def _unreachable(planning: Planning, node: Node, seen: Seen) -> None:
 
 def _lost_words(version: str, look: Seen) -> str:
     missing = look.facts.get("missing")
-    return f"{version} is gone from its store" + (f" ({missing} objects missing)" if missing else "")
+    return f"{version} is gone from its store" + (
+        f" ({missing} {'object' if missing == 1 else 'objects'} missing)" if missing else ""
+    )
 
 
 # ---- the evidence ----
