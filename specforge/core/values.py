@@ -173,6 +173,10 @@ class Place(KeepsHash):
     def __str__(self) -> str:
         return f"{self.driver}:{self.id}"
 
+    def is_at(self, other: Place | None) -> bool:
+        """Whether both are one and the same place, maybe with other settings: what lies or runs in one is in both."""
+        return other is not None and (self.driver, self.id) == (other.driver, other.id)
+
     @property
     def called(self) -> str:
         """What messages call it."""

@@ -24,7 +24,7 @@ from specforge.planner.outputs import (
     version_outputs,
     waiting_for,
 )
-from specforge.planner.plan import Action, Change, Drift, PlannedPart, Verb
+from specforge.planner.plan import Action, Change, Drift, PlannedPart, Reason, Verb
 from specforge.planner.planning import Node, Planning, Settled, undecided
 from specforge.planner.reasons import fields_of, reasons_of
 from specforge.schemas.kind import Part
@@ -94,7 +94,7 @@ def _output_fate(planning: Planning, node: Node, identity: str | None) -> Fate:
         if same and current is not None and _is_lost(planning, node, current):
             # Made again where it would be cut off; another identity is made as ever.
             return Fate(PlannedPart(head, Verb.MAKE, replaces=current.build), version=current.version, lost=_LOST)
-        return Fate(PlannedPart(head, Verb.MAYBE if same else Verb.MAKE), version=_predicted(node))
+        return Fate(PlannedPart(head, Verb.MAYBE if same else Verb.MAKE, again=requested), version=_predicted(node))
     stays = stays and desire.pinned in (None, None if current is None else current.version)
     if current is not None and stays and current.identity == identity and current.status is not Status.LOST:
         return _kept_output(planning, node, current, identity)
@@ -105,8 +105,9 @@ def _recorded_as(node: Node, identity: str) -> Version | None:
     if node.record is None or not node.settled_here:
         return None
     matches = [v for v in node.record.versions if v.identity == identity and v.status is not Status.LOST]
-    # Two names of one build may be recorded; the current one is the answer if it is among them.
-    return next((v for v in matches if v.version == node.record.current), matches[0] if matches else None)
+    # Two names of one build may be recorded: the one that is asked for is the answer, then the current one.
+    wished = (node.desire.pinned, node.record.current)
+    return next((v for name in wished for v in matches if v.version == name), matches[0] if matches else None)
 
 
 def _predicted(node: Node) -> str | None:
@@ -122,6 +123,9 @@ def _predicted(node: Node) -> str | None:
 def _kept_output(planning: Planning, node: Node, current: Version, identity: str) -> Fate:
     head = node.desire.parts[0]
     if _is_lost(planning, node, current):
+        elsewhere = _looked_up_output(planning, node, identity, None, requested=False)
+        if elsewhere.planned.found is not None and elsewhere.planned.found.get("build") != current.build:
+            return replace(elsewhere, lost=_LOST)  # somebody else has made it again already
         planned = PlannedPart(head, Verb.MAKE, identity, replaces=current.build)
         return Fate(planned, version=current.version, known=current, lost=_LOST)
     return Fate(
@@ -155,7 +159,7 @@ def _looked_up_output(planning: Planning, node: Node, identity: str, known: Vers
     following = desire.pinned or seen.facts.get("next") or _predicted(node)
     if seen.presence is Presence.ABSENT or requested:
         replaces = seen.facts.get("build") if requested else None
-        return Fate(PlannedPart(head, Verb.MAKE, identity, replaces=replaces), version=following)
+        return Fate(PlannedPart(head, Verb.MAKE, identity, replaces=replaces, again=requested), version=following)
     version = desire.pinned or seen.facts.get("version") or following
     planned = PlannedPart(head, Verb.FIND, identity, found=seen.facts)
     return Fate(planned, found_outputs(place, seen, identity, version), version=version, known=known)
@@ -299,12 +303,15 @@ def _of_kept(node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...])
     if record is None:
         raise AssertionError(f"{node.address}: kept without a record")
     below = tuple([str(each) for each in refusals])
-    fields = fields_of(node)
-    if not fields and not below and not record.below_accept:
+    fields, same_place = fields_of(node), record.place == node.desire.place
+    if same_place and not fields and not below and not record.below_accept:
         return _unchanged(node, fates)
-    action = Action.UPDATE if fields or below != record.below_accept else Action.NOOP
-    note = f"below accept: {'; '.join(below)}" if below and action is Action.NOOP else ""
-    return _unchanged(node, fates, action=action, fields=fields, refusals=refusals, below_accept=below, note=note)
+    if not fields and same_place and below == record.below_accept:
+        note = f"below accept: {'; '.join(below)}" if below else ""
+        return _unchanged(node, fates, refusals=refusals, below_accept=below, note=note)
+    reasons = () if same_place else (Reason(f"the settings of {node.desire.place} changed"),)
+    more = {"fields": fields, "reasons": reasons, "refusals": refusals, "below_accept": below}
+    return _unchanged(node, fates, action=Action.UPDATE, **more)
 
 
 def _change(planning: Planning, node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal, ...]) -> Change:

@@ -15,7 +15,8 @@ from specforge.core.diagnostics import Diagnostic, has_errors
 from specforge.core.errors import PlanError
 from specforge.core.queries import LookAtJob, Presence, Query, Seen
 from specforge.core.state import Intent, State
-from specforge.core.values import EMPTY
+from specforge.core.steps import RunJob
+from specforge.core.values import EMPTY, Place
 from specforge.planner.artifacts import settle_artifact
 from specforge.planner.definitions import settle_definition, settle_place
 from specforge.planner.graph import Graph
@@ -24,7 +25,7 @@ from specforge.planner.plan import Options, Plan, PlannedPart, RunInFlight, Unre
 from specforge.planner.planning import UNSETTLED, Node, Planning, Settled, undecided
 from specforge.planner.project import Declared, Project
 from specforge.planner.removal import removals
-from specforge.schemas.kind import Lifecycle, Subject
+from specforge.schemas.kind import Lifecycle, Part, Subject
 
 _SETTLERS = {
     Lifecycle.DEFINITION: settle_definition,
@@ -50,7 +51,7 @@ def plan(
         for address in (each for each in graph.order if each in scope) if options.targets else graph.order:
             planning.settled[address] = _settle(planning, address)
         gone = [each for each in state.resources if each not in project.resources]
-        taken_away = () if options.targets else removals(planning, gone)
+        taken_away = removals(planning, [each for each in gone if each in options.targets or not options.targets])
     runs = _runs_in_flight(planning, planning.settled.keys() | {each.address for each in taken_away})
     if planning.wanted:
         return Wanted(tuple(planning.wanted))
@@ -172,7 +173,16 @@ def _still_wanted(planning: Planning, address: Address, intent: Intent) -> bool:
 
 
 def _makes(planning: Planning, planned: PlannedPart, intent: Intent) -> bool:
+    if not runs_at(planned.part, intent):
+        return False
     if planned.identity is not None:
         return planned.verb is Verb.MAKE and planned.identity == intent.identity
     # What it was about may not be what is recorded now; what was never recorded has no identity yet.
     return identity_if_known(planned.part, fill_recorded(planned.part.recipe, planning.state)) == intent.identity
+
+
+def runs_at(part: Part, intent: Intent) -> bool:
+    """Whether the jobs of the part run where those of the intent were started: the place is in no identity."""
+    places = [step.place for step in part.steps if isinstance(step, RunJob)]
+    begun = [place for place, _ in intent.jobs]
+    return not begun or (len(places) == len(begun) and all(map(Place.is_at, places, begun)))

@@ -67,7 +67,7 @@ class PlannedPart:
     """A part and what is to be done with it.
 
     `identity` is None while the recipe has holes; `found` what FindIdentity answered; `replaces` the build that is lost
-    or must be made again.
+    or must be made again; `again`: made in any case, by request, whatever is in the store.
     """
 
     part: Part
@@ -75,6 +75,7 @@ class PlannedPart:
     identity: str | None = None
     replaces: int | None = None
     found: Frozen | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

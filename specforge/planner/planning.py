@@ -72,7 +72,10 @@ class Node:
     @property
     def settled_here(self) -> bool:
         """Whether what is recorded lies where it is wished to lie."""
-        return self.record is not None and self.record.place == self.desire.place
+        record, wished = self.record, self.desire.place
+        if record is None:
+            return False
+        return record.place is wished or (wished is not None and wished.is_at(record.place))
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ def reasons_of(
         reasons.append(Reason("asked for by --replace"))
     if lost:
         reasons.append(Reason(lost))
-    if node.record.place is not None and node.desire.place not in (None, node.record.place):
+    if node.record.place is not None and node.desire.place is not None and not node.settled_here:
         reasons.append(Reason(f"moved from {node.record.place} to {node.desire.place}"))
     for name, seen in node.facts.items():
         reasons.extend(_scan_reason(name, seen))

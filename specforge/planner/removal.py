@@ -12,9 +12,13 @@ from specforge.core.address import Address
 from specforge.core.queries import LookAtPlace, Presence
 from specforge.core.state import Resource, Version
 from specforge.core.steps import EnsurePlace, Release, Step, Unpublish
+from specforge.core.values import Place
 from specforge.planner.plan import Action, Change, Reason
 from specforge.planner.planning import Planning
 from specforge.schemas.kind import Lifecycle
+
+Build = tuple[str, int]
+"""An identity and the number of its build."""
 
 
 def removals(planning: Planning, addresses: Iterable[Address]) -> tuple[Change, ...]:
@@ -71,17 +75,22 @@ def _steps(planning: Planning, record: Resource) -> tuple[Step, ...]:
         return ()
     if record.lifecycle == Lifecycle.PLACE.value:
         return (EnsurePlace(record.place, None),)
+    return release_steps(record.place, builds_of(record.versions), delete=planning.options.delete_artifacts)
+
+
+def release_steps(store: Place, builds: Iterable[Build], *, delete: bool = False) -> tuple[Step, ...]:
+    """Return the steps that let go of these builds; `delete`: and take away the data that nobody else needs."""
     steps: list[Step] = []
-    for identity, build in _builds(record.versions):
-        steps.append(Release(record.place, identity, build, name=f"release-{identity[:8]}-{build}"))
-        if planning.options.delete_artifacts:
-            steps.append(Unpublish(record.place, identity, build, name=f"unpublish-{identity[:8]}-{build}"))
+    for identity, build in builds:
+        steps.append(Release(store, identity, build, name=f"release-{identity[:8]}-{build}"))
+        if delete:
+            steps.append(Unpublish(store, identity, build, name=f"unpublish-{identity[:8]}-{build}"))
     return tuple(steps)
 
 
-def _builds(versions: tuple[Version, ...]) -> tuple[tuple[str, int], ...]:
-    """Return every build the resource refers to, each once: outputs and their evidence."""
-    builds: dict[tuple[str, int], None] = {}
+def builds_of(versions: Iterable[Version]) -> tuple[Build, ...]:
+    """Return every build that the versions refer to, each once: outputs and their evidence."""
+    builds: dict[Build, None] = {}
     for version in versions:
         builds[(version.identity, version.build)] = None
         if version.evidence is not None:

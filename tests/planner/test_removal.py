@@ -166,9 +166,10 @@ def test_an_unknown_address_is_an_error_with_a_hint(applied: Paper) -> None:
 
 
 def test_what_is_recorded_only_is_a_known_address(applied: Paper) -> None:
-    """A target that is no longer declared is not unknown; a plan for it does nothing."""
-    applied.remove("training.digits")
-    assert applied.plan(targets=("training.digits",)).changes == ()
+    """A target that is no longer declared is not unknown: it is forgotten, and nothing else is looked at."""
+    applied.remove("training.digits", "algorithm.svc")
+    (change,) = applied.plan(targets=("training.digits",)).changes
+    assert (str(change.address), change.action) == ("training.digits", Action.FORGET)
 
 
 def test_forgetting_mentions_each_build_once(applied: Paper) -> None:
