@@ -56,6 +56,20 @@ from_model: digits
 """
 
 
+FOLLOWER = """\
+kind: Algorithm
+name: steady
+framework: scikit-learn
+code: steady
+boot: train.py
+parameters: {C: {type: float, default: 1.0}}
+---
+kind: TrainingJob
+name: follower
+algorithm: steady
+inputs: {data: digits}
+from_model: digits
+"""
 SWAPPED = "source: data/digits\ntask: image_classification\n"
 
 
@@ -206,6 +220,20 @@ def test_a_comment_in_the_boot_file_trains_and_equal_bytes_are_cut_off(done):
     assert "code changed" in json.dumps(training["reasons"])
     out = done.spec("apply", "--yes")
     assert "same bytes as V0001" in out.stdout
+    assert done.is_clean()
+
+
+def test_what_follows_equal_bytes_is_cut_off(done):
+    """A training on top of another waits for its bytes: they come out equal, so it does not run."""
+    done.write("specs/follower.yaml", FOLLOWER)
+    done.write("steady/train.py", LEARN)
+    done.spec("apply", "--yes")
+    assert trainings(done) == 3
+    done.write("code/train.py", LEARN + "# better now\n")
+    assert change(done.plan(), "training.follower")["if"] == ["training.digits"]
+    assert "training.follower  cut off" in done.spec("apply", "--yes").stdout
+    assert done.current("training.follower") == "V0001"
+    assert trainings(done) == 5
     assert done.is_clean()
 
 
