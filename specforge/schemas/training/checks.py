@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from specforge.core.diagnostics import Diagnostic
-from specforge.schemas.algorithm.parameters import effective
+from specforge.schemas.algorithm.parameters import Problem
 from specforge.schemas.kind import Input, Subject
 from specforge.schemas.training.spec import TrainingSpec
 
@@ -13,16 +13,13 @@ TAKEN_INPUTS = ("from_model", "train")
 """Names of inputs whose option is ours."""
 
 
-def diagnostics_of(subject: Subject, algorithm: Input | None) -> tuple[Diagnostic, ...]:
-    """Return every problem of the job that its algorithm's declarations and its own names show."""
-    return (*_parameters(subject, algorithm), *_names(subject, algorithm), *_usages(subject))
+def diagnostics_of(subject: Subject, algorithm: Input | None, problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
+    """Return every problem of the job: those of its parameters, and what its own names and usages show."""
+    return (*_parameters(subject, problems), *_names(subject, algorithm), *_usages(subject))
 
 
-def _parameters(subject: Subject, algorithm: Input | None) -> Iterator[Diagnostic]:
+def _parameters(subject: Subject, problems: Iterable[Problem]) -> Iterator[Diagnostic]:
     spec: TrainingSpec = subject.spec
-    if algorithm is None or algorithm.spec is None:
-        return
-    _, problems = effective(spec.parameters, getattr(algorithm.spec, "parameters", {}))
     for each in problems:
         path = ("parameters", each.parameter) if each.parameter in spec.parameters else ("parameters",)
         yield Diagnostic("SF218", "Bad parameter", each.detail, hint=each.hint, address=subject.address, path=path)

@@ -21,7 +21,7 @@ from specforge.core.values import (
     frozen,
 )
 from specforge.procedures import PROCEDURES
-from specforge.schemas.algorithm.parameters import argument, effective
+from specforge.schemas.algorithm.parameters import Problem, argument, effective
 from specforge.schemas.kind import Desire, Input, Part, Subject
 from specforge.schemas.training.checks import diagnostics_of
 from specforge.schemas.training.spec import Bounds, Evaluation, Resources, TrainingSpec
@@ -62,11 +62,12 @@ def desire(subject: Subject) -> Desire:
     series = VersionSeries(subject.project, "training", spec.name, PATTERN)
     algorithm = input_at(subject, "algorithm")
     data = _data(subject)
-    diagnostics = diagnostics_of(subject, algorithm)
+    values, problems = _parameters(subject, algorithm)
+    diagnostics = diagnostics_of(subject, algorithm, problems)
     known = {name: each for name, each in data.items() if each is not None}
     if has_errors(diagnostics) or algorithm is None or algorithm.spec is None or len(known) < len(data):
         return Desire(place=store, series=series, pinned=spec.version, diagnostics=diagnostics)
-    parts = [Part("output", "training", REVISION, _recipe(subject, algorithm, known), "train")]
+    parts = [Part("output", "training", REVISION, _recipe(subject, algorithm, known, values), "train")]
     measured = input_at(subject, "evaluate.data")
     if spec.evaluate is not None and measured is not None:
         parts.append(_evidence(subject, algorithm, spec.evaluate, measured))
@@ -105,17 +106,19 @@ def _data(subject: Subject) -> dict[str, Input | None]:
     return {name: input_at(subject, f"inputs.{name}.dataset", f"inputs.{name}") for name in subject.spec.inputs}
 
 
-def _parameters(subject: Subject, algorithm: Input) -> dict[str, Any]:
-    values, _ = effective(subject.spec.parameters, getattr(algorithm.spec, "parameters", {}))
-    return values
+def _parameters(subject: Subject, algorithm: Input | None) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the values that the job runs with, and what is wrong with them."""
+    if algorithm is None or algorithm.spec is None:
+        return {}, []
+    return effective(subject.spec.parameters, getattr(algorithm.spec, "parameters", {}))
 
 
-def _recipe(subject: Subject, algorithm: Input, data: Mapping[str, Input]) -> Frozen:
+def _recipe(subject: Subject, algorithm: Input, data: Mapping[str, Input], parameters: Mapping[str, Any]) -> Frozen:
     """Return everything that decides the bytes of the output; what is not asked for has no key."""
     spec: TrainingSpec = subject.spec
     recipe: dict[str, Any] = {
         "runnable": algorithm.output("runnable"),
-        "parameters": _parameters(subject, algorithm),
+        "parameters": dict(parameters),
         "inputs": {name: each.output("digest") for name, each in data.items()},
         "nodes": spec.nodes,
         "layout": LAYOUT,
@@ -148,7 +151,7 @@ def _train(subject: Subject, toolchain: EnsureToolchain) -> RunJob:
         argv.append("--from_model_url=@in/from_model")
         inputs.append(JobInput("from_model", _published(model, "model")))
     argv.append("--train_url=@out")
-    argv += [argument(name, value) for name, value in _parameters(subject, algorithm).items()]
+    argv += [argument(name, value) for name, value in _parameters(subject, algorithm)[0].items()]
     if spec.seed is not None:
         argv.append(f"--seed={spec.seed}")
     variables = Frozen(spec.variables) if spec.variables else EMPTY
