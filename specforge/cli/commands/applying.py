@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 GRACE = 10.0
 """Seconds that a cancelled job has to end by itself."""
+_LOOK_EVERY = 0.1  # seconds between two looks at who holds the lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class How:
 
 def apply(session: Session, output: Output, wishes: Wishes, how: How, plan_file: Path | None) -> int:
     """Perform a saved plan or a new one; returns the exit code."""
+    how = _after_others(session, output, how)
     with no_collector():
         plan = _plan(session, wishes, plan_file)
         if not output.as_json:
@@ -57,6 +59,20 @@ def apply(session: Session, output: Output, wishes: Wishes, how: How, plan_file:
     if result.interrupted:
         return INTERRUPTED
     return FAILED if result.failed or plan.unreachable else OK
+
+
+def _after_others(session: Session, output: Output, how: How) -> How:
+    """Wait, as long as the user allows, for who applies now: a plan made meanwhile would be stale."""
+    until, told = time.monotonic() + how.lock_timeout, False
+    while how.lock_timeout > 0 and time.monotonic() < until:
+        holder = session.backend.lock_info()
+        if holder is None:
+            break
+        if not told:
+            output.note(f"Waiting for {holder.who} ({holder.command}, pid {holder.pid}).")
+            told = True
+        time.sleep(_LOOK_EVERY)
+    return replace(how, lock_timeout=max(0.0, until - time.monotonic())) if how.lock_timeout > 0 else how
 
 
 def _plan(session: Session, wishes: Wishes, plan_file: Path | None) -> Plan:
