@@ -27,7 +27,7 @@ from specforge.testing.storage import FIRST, SECOND, SERIES, A, B, Store, SuiteT
     [
         (".specforge/artifacts", ".specforge/artifacts"),
         ("./a//b/", "a/b"),
-        ("../shared", "../shared"),
+        ("../stores", "../stores"),
         ("/srv/store", "/srv/store"),
         ("~/store", "~/store"),
         (" spaces in it ", "spaces in it"),
