@@ -37,6 +37,8 @@ def write_plan(path: Path, plan: Plan) -> None:
 def read_plan(path: Path) -> Plan:
     """Read a saved plan; raises PlanError if it is none, or was written by a newer release."""
     text = ""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise PlanError(_not_a_plan(path, "it is not a file"))
     try:
         text = path.read_text(encoding="utf-8")
         body = json.loads(text)

@@ -17,7 +17,16 @@ from specforge.cli.board import Board, ended_words
 from specforge.cli.output import Output, colored
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
-from specforge.engine.events import ChangeEnded, ChangeStarted, Event, RunEnded, Sink, StepProgress, StepStarted
+from specforge.engine.events import (
+    ChangeEnded,
+    ChangeStarted,
+    Event,
+    RunEnded,
+    Sink,
+    Started,
+    StepProgress,
+    StepStarted,
+)
 from specforge.render import text
 from specforge.render.events import events_json
 from specforge.render.result import MARKS
@@ -100,6 +109,15 @@ def is_live(output: Output) -> bool:
     return not output.as_json and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
+def warnings_of(event: Started, color: bool) -> str:
+    """Return what the places warned of before anything was done, as text."""
+    if not event.diagnostics:
+        return ""
+    from specforge.render.diagnostics import render_diagnostics
+
+    return render_diagnostics(event.diagnostics, color=color) + "\n"
+
+
 def _write_at_once(message: str) -> None:
     """Write without Python's buffers: a signal handler may have interrupted somebody who is writing there."""
     os.write(2, (message + "\n").encode())
@@ -117,7 +135,9 @@ class PlainLines:
 
     def take(self, event: Event) -> None:
         """Write the event's line, if it has one."""
-        if isinstance(event, ChangeStarted):
+        if isinstance(event, Started):
+            self.stream.write(warnings_of(event, colored(self.stream)))
+        elif isinstance(event, ChangeStarted):
             self._write(f"{event.address}: {event.action}")
         elif isinstance(event, StepStarted):
             self.printed[event.address] = 0
@@ -178,6 +198,8 @@ def live(board: Board) -> Iterator[Callable[[Event], None]]:
     with Live(View(), console=console, refresh_per_second=8, transient=True) as shown:
 
         def take(event: Event) -> None:
+            if isinstance(event, Started) and event.diagnostics:
+                shown.console.print(_ansi(warnings_of(event, colored(sys.stderr))))
             line = board.take(event)
             if line is not None:
                 mark, style = MARKS[event.outcome] if isinstance(event, ChangeEnded) else ("·", "dim")

@@ -33,6 +33,7 @@ class ApplyResult:
     interrupted: bool
 
 
+_AGAIN = "apply again when it answers; nothing was created or destroyed there"
 _FAILING = frozenset({"failed", "refused", "skipped", "unreachable", "cancelled"})
 
 
@@ -55,12 +56,12 @@ def apply(
     with backend.lock(info, settings.lock_timeout):
         state = backend.read()
         check_fresh(plan, state)
-        _preflight(plan, executors)
+        warnings = _preflight(plan, executors)
         lineage = state.ref.lineage or str(uuid.uuid4())
         ref = backend.begin(lineage, plan.project, plan.environment) if state.ref.lineage is None else state.ref
         session = _session(plan, state, ref, lineage, operation, backend, executors, sink, clock, settings, interrupts)
         pending = {change.address: change for change in plan.pending}
-        sink(Started(begun, operation, plan.project, plan.environment, len(pending)))
+        sink(Started(begun, operation, plan.project, plan.environment, len(pending), warnings))
         outcomes = _run(session, plan, pending)
     outcomes.update(_unreachable_outcomes(plan, clock()))
     for ended in (each for each in outcomes.values() if each.outcome == "unreachable"):
@@ -116,8 +117,8 @@ def _session(
 # ---- before anything runs ----
 
 
-def _preflight(plan: Plan, places: Places) -> None:
-    """Let every place say what would keep the steps from succeeding, before the first effect."""
+def _preflight(plan: Plan, places: Places) -> tuple[Diagnostic, ...]:
+    """Let every place say what would keep the steps from succeeding, before the first effect; return its warnings."""
     steps: dict[Place, list[Step]] = {}
     for change in plan.pending:
         made = [s for each in change.parts if each.verb in (Verb.MAKE, Verb.MAYBE) for s in each.part.steps]
@@ -130,6 +131,7 @@ def _preflight(plan: Plan, places: Places) -> None:
         found.extend(places.of(place).preflight(place, own, DEADLINE))
     if has_errors(found):
         raise ExecutionError([each for each in found if each.severity is Severity.ERROR])
+    return tuple(dict.fromkeys(found))
 
 
 # ---- the run ----
@@ -226,7 +228,10 @@ def _unreachable_outcomes(plan: Plan, now: float) -> dict[Address, ChangeEnded]:
             Action.NOOP.value,
             "unreachable",
             0.0,
-            words=f"{each.place.called} cannot be reached: {each.problem}",
+            words=f"{each.place.called} cannot be reached",
+            diagnostics=(
+                Diagnostic("SF403", "Place unreachable", f"{each.place.called}: {each.problem}", hint=_AGAIN),
+            ),
         )
         for each in plan.unreachable
         for address in each.addresses

@@ -17,13 +17,14 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """An apply begins; `total` changes are pending."""
+    """An apply begins; `total` changes are pending. `diagnostics`: warnings of the places, before anything is done."""
 
     at: float
     operation: str
     project: str
     environment: str
     total: int
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

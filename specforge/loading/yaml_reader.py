@@ -7,6 +7,7 @@ positions; `positions.py` finds them again when a message needs one.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,10 +69,16 @@ def read_text(path: Path, name: str) -> str | Diagnostic:
     """Return the text of a YAML file, or why it cannot be read; `name` is the file's name in messages."""
     whole = Span(name, 1, 1, 1, 1)
     try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):
+            # A pipe would be waited for, a device read for ever.
+            hint = "take it out of the folder of specs"
+            return Diagnostic("SF102", "Unreadable file", f"`{name}` is not a file", hint=hint, span=whole)
         data = path.read_bytes()
     except OSError as error:
         detail = f"`{name}` cannot be read: {(error.strerror or str(error)).lower()}"
-        return Diagnostic("SF102", "Unreadable file", detail, hint="check who may read it", span=whole)
+        hint = "repair the link, or take it away" if path.is_symlink() else "check who may read it"
+        return Diagnostic("SF102", "Unreadable file", detail, hint=hint, span=whole)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         hint = "save it as UTF-8, or take it out of the folder of specs"
         return Diagnostic("SF102", "Not UTF-8", "this file is UTF-16", hint=hint, span=whole)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -383,6 +384,49 @@ def test_folders_without_rights(shop):
         assert code in done.stdout + done.stderr
     shop.spec("apply", "--yes")
     assert shop.is_clean()
+
+
+def test_stores_that_are_something_else(shop):
+    """A file where the store should be, and a store of another release: said; nothing is touched."""
+    said = Transcript(shop)
+    store = shop.write(".specforge/artifacts", "hello")
+    said.run("apply", "--yes", code=1, title="a file in place of a store")
+    store.unlink()
+    shop.spec("apply", "--yes", "--target", "dataset.digits")
+    form = store / "format"
+    good = form.read_text()
+    for title, content in (("of another release", '{"format": 2}'), ("damaged", "?")):
+        form.write_text(content)
+        said.run("plan", code=1, title=f"a store {title}: spec plan")
+        said.run("apply", "--yes", code=1, title=f"a store {title}: spec apply")
+    form.write_text(good)
+    shop.spec("apply", "--yes")
+    assert shop.is_clean()
+    said.check("stores")
+
+
+def test_a_store_that_lost_its_data(shop):
+    """What is gone is found by one plan and made again by one apply, under the same versions, with what follows."""
+    shop.spec("apply", "--yes")
+    store = shop.root / ".specforge/artifacts"
+    for lost in (store / "objects", store):
+        shutil.rmtree(lost)
+        plan = shop.plan()
+        assert {each["address"] for each in plan["drift"]} >= {"dataset.digits", "training.digits"}
+        shop.spec("apply", "--yes")
+        assert shop.is_clean()
+        assert shop.current("training.digits") == "V0001"
+        assert _published_data_are_whole(shop)
+
+
+def test_a_pool_that_is_larger_than_the_machine(shop):
+    """A warning before anything is done, in text and as an event; the work goes on."""
+    shop.edit("specs/places.yaml", "{slots: 2}", "{slots: 2, cpu: 10000}")
+    done = shop.spec("apply", "--yes", "--target", "pool.here")
+    assert done.stderr.count("warning[SF445]: The pool is larger than the machine") == 1
+    shop.edit("specs/places.yaml", "cpu: 10000", "cpu: 20000")
+    first = json.loads(shop.spec("apply", "--yes", "--target", "pool.here", "--json").stdout.splitlines()[0])
+    assert (first["event"], [each["code"] for each in first["diagnostics"]]) == ("start", ["SF445"])
 
 
 def test_a_cache_that_cannot_be_made(shop):

@@ -54,12 +54,15 @@ def test_files_that_are_no_yaml(shop):
     """Every file has its own error, all at once, in bounded time; the next run after repair is well."""
     for name, content in NOT_YAML.items():
         shop.write(f"specs/{name}", content)
+    os.mkfifo(shop.root / "specs/pipe.yaml")
+    (shop.root / "specs/zero.yaml").symlink_to("/dev/zero")
+    (shop.root / "specs/broken.yaml").symlink_to("nowhere.yaml")
     said = Transcript(shop)
     began = time.monotonic()
     said.run("validate", code=1, title="files that are no YAML")
     assert time.monotonic() - began < 20
     said.check("yaml")
-    for name in NOT_YAML:
+    for name in (*NOT_YAML, "pipe.yaml", "zero.yaml", "broken.yaml"):
         (shop.root / "specs" / name).unlink()
     shop.spec("validate")
 

@@ -240,7 +240,7 @@ def test_preflight(tmp_path: Path, store: Store) -> None:
     """A place whose folder cannot be made, and a copy that does not fit, are said before anything runs."""
     (tmp_path / "file").write_bytes(b"")
     step = Publish(Place("folder", "file/store"), Frozen(data=StepRef("job", "tree.data")), "data", identity=FIRST)
-    assert store.one.preflight(step.store, [step], None)[0].code == "SF425"
+    assert store.one.preflight(step.store, [step], None)[0].code == "SF420"
     assert store.one.preflight(PLACE, [EnsurePlace(PLACE, None)], None) == ()
     assert store.one.preflight(PLACE, [store.step(A), EnsurePlace(PLACE, EMPTY)], None) == ()
 

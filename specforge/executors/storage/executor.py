@@ -120,6 +120,10 @@ class FolderExecutor:
             writable = folder.is_dir() and os.access(folder, os.W_OK) and not space.f_flag & os.ST_RDONLY
         except OSError as error:
             return explained(error, place.id).diagnostics
+        if not folder.is_dir():
+            return impossible(
+                f"the store `{place.id}` cannot be made: `{folder}` is a file", "give another folder"
+            ).diagnostics
         if not writable:
             return explained(PermissionError(13, "it is not writable", str(folder)), place.id).diagnostics
         free, needed = space.f_bavail * space.f_frsize, self._needed(steps)

@@ -25,7 +25,7 @@ def no_store(place: str) -> ExecutionError:
 
 def unknown_format(place: str, found: str) -> ExecutionError:
     """The store was written by a release with another format, or its format file is damaged."""
-    detail = f"the store `{place}` has format {found}, this release knows format 1"
+    detail = f"the store `{place}` has {found}, this release knows format 1"
     return fail("SF421", "Unknown store format", detail, "use the release of specforge that wrote it")
 
 

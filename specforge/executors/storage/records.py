@@ -106,9 +106,9 @@ class Records:
         try:
             number = json.loads(text)["format"]
         except (ValueError, KeyError, TypeError):
-            raise unknown_format(self.name, "that cannot be read") from None
+            raise unknown_format(self.name, "a damaged file `format`") from None
         if number != FORMAT:
-            raise unknown_format(self.name, str(number))
+            raise unknown_format(self.name, f"format {number}")
         return True
 
     def need(self) -> None:
