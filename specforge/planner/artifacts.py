@@ -29,7 +29,6 @@ from specforge.planner.planning import Node, Planning, Settled, undecided
 from specforge.planner.reasons import fields_of, reasons_of
 from specforge.schemas.kind import Part
 
-
 _LOST = "its data are gone from the store"
 
 
@@ -202,7 +201,8 @@ def _lost_words(version: str, look: Seen) -> str:
 
 
 def _evidence_fate(planning: Planning, node: Node, output: Fate) -> Fate | None:
-    part = next((each for each in node.desire.parts[1:] if each.name == "evidence"), None)
+    parts = node.desire.parts
+    part = next((each for each in parts if each.name == "evidence"), None) if len(parts) > 1 else None
     if part is None:
         return None
     identity = identity_if_known(part, fill_from(part.recipe, {node.address: output.outputs}))

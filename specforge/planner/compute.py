@@ -52,7 +52,7 @@ def plan(
             planning.settled[address] = _settle(planning, address)
         gone = [each for each in state.resources if each not in project.resources]
         taken_away = removals(planning, [each for each in gone if each in options.targets or not options.targets])
-    runs = _runs_in_flight(planning, planning.settled.keys() | {each.address for each in taken_away})
+    runs = _runs_in_flight(planning, {each.address for each in taken_away})
     if planning.wanted:
         return Wanted(tuple(planning.wanted))
     if has_errors(planning.diagnostics):
@@ -140,12 +140,12 @@ def _unsettled(planning: Planning, declared: Declared, subject: Subject) -> Sett
 # ---- runs that an interrupted apply left ----
 
 
-def _runs_in_flight(planning: Planning, planned: AbstractSet[Address]) -> tuple[RunInFlight, ...]:
+def _runs_in_flight(planning: Planning, taken_away: AbstractSet[Address]) -> tuple[RunInFlight, ...]:
     """Return the runs of what this plan is about; those of others are left alone."""
     runs = []
     intents = {each.address: each.intent for each in planning.state.resources.values() if each.intent is not None}
     for address, intent in sorted(intents.items(), key=lambda item: item[0]):
-        if address not in planned:
+        if address not in planning.settled and address not in taken_away:
             continue
         seen = [planning.ask(LookAtJob(place, key)) for place, key in intent.jobs]
         answers = [each for each in seen if each is not None]

@@ -72,10 +72,8 @@ class Node:
     @property
     def settled_here(self) -> bool:
         """Whether what is recorded lies where it is wished to lie."""
-        record, wished = self.record, self.desire.place
-        if record is None:
-            return False
-        return record.place is wished or (wished is not None and wished.is_at(record.place))
+        wished = self.desire.place
+        return self.record is not None and wished is not None and wished.is_at(self.record.place)
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ from specforge.formats.tree import Entry, digest
 from specforge.planner.compute import plan
 from specforge.planner.graph import build_graph
 from specforge.planner.outputs import input_mark, recorded_outputs, version_outputs
-from specforge.planner.plan import Action, Change, Options, Plan, PlannedPart, Wanted
+from specforge.planner.plan import Action, Change, Options, Plan, PlannedPart, Verb, Wanted
 from specforge.planner.project import Declared, Project
 from specforge.schemas import algorithm, dataset, fields, pool, store, training
 from specforge.schemas.kind import Kind, Kinds, Lifecycle
@@ -281,10 +281,11 @@ class PaperWorld:
         kept = self.store(step.store)
         builds = kept.builds.setdefault(identity, [])
         number = kept.current(identity)
-        if number is None or part.replaces is not None:
+        replaces = number if part.again else part.replaces
+        if number is None or replaces is not None:
             made = self._make(part, step)
-            if part.replaces is not None and builds and builds[part.replaces - 1].trees == made.trees:
-                number = part.replaces
+            if replaces is not None and builds and builds[replaces - 1].trees == made.trees:
+                number = replaces
                 kept.damaged.discard((identity, number))
             else:
                 for each in builds:
@@ -385,7 +386,8 @@ class Applying:
         part = filled.part
         identity = identity_of(part.prefix, part.revision, part.recipe)
         assert planned.identity in (None, identity)
-        if identity == unchanged and planned.replaces is None:
+        kept = planned.verb is not Verb.FIND and planned.replaces is None and not planned.again
+        if identity == unchanged and kept:
             return identity, None
         return identity, self.world.publish(filled, identity)
 

@@ -52,6 +52,22 @@ def test_a_lost_output_that_cannot_be_made_the_same_is_a_new_version(applied: Pa
     assert applied.plan().empty
 
 
+def test_what_somebody_else_has_made_again_is_reused(applied: Paper) -> None:
+    """Two clones lost the same build; one made it again with other bytes: the other one takes that."""
+    lose(applied, "dataset.digits")
+    clone = Paper(applied.documents)
+    clone.world, clone.state = applied.world, applied.state
+    applied.world.bytes_of = lambda prefix, recipe: [prefix, recipe, "another machine"]
+    applied.apply()
+    change = change_of(clone.plan(), "dataset.digits")
+    assert (change.action, change.version, verbs(change)) == (Action.REUSE, "V002", {"output": "find"})
+    assert words(change) == ["its data are gone from the store"]
+    trained = len(clone.world.trained)
+    clone.apply()
+    assert len(clone.world.trained) == trained
+    assert clone.plan().empty
+
+
 def test_lost_evidence_is_measured_again(applied: Paper) -> None:
     """The version stays; only the evaluation runs."""
     lose(applied, "training.digits", evidence=True)

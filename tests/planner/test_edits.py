@@ -128,6 +128,17 @@ def test_two_edits_at_once_are_one_plan_with_a_definite_training(applied: Paper)
     assert words(change) == ["parameters.C: 10 → 5", "dataset.digits: V001 → V002"]
 
 
+def test_an_input_that_may_change_is_named_beside_an_edit(applied: Paper) -> None:
+    """The edit is certain; that the input is open too is worth a word."""
+    applied.add(kind="TrainingJob", name="next", algorithm="svc", inputs={"data": "digits@V001"}, from_model="digits")
+    applied.apply()
+    applied.world.files["data/1/b.png"] = "another one"
+    applied.edit("training.next", "parameters.C", 3)
+    change = change_of(applied.plan(), "training.next")
+    assert change.if_changed == ()
+    assert words(change) == ["parameters.C: None → 3", "training.digits: may change"]
+
+
 def test_going_back_makes_the_older_version_current(applied: Paper) -> None:
     """What was trained before is found in the store: current again, no work."""
     applied.edit("training.digits", "parameters.C", 5)

@@ -66,6 +66,14 @@ def test_a_refused_version_is_kept_and_not_made_again(applied: Paper) -> None:
     assert change.note == "V0002 is refused: accuracy 0.5, wanted at least 0.95; V0001 stays current"
 
 
+def test_a_refused_version_can_be_made_again_on_request(applied: Paper) -> None:
+    """Another machine may do better."""
+    refuse_next(applied)
+    change = change_of(applied.plan(replace=("training.digits",)), "training.digits")
+    assert (change.action, verbs(change)) == (Action.NEW_VERSION, {"output": "make", "evidence": "make"})
+    assert change.parts[0].replaces == 1
+
+
 def test_what_follows_a_refused_version_goes_on_with_the_current_one(applied: Paper) -> None:
     """Dependants read the version that stays."""
     refuse_next(applied)

@@ -13,7 +13,7 @@ from specforge.core.errors import ConfigError
 from specforge.core.values import Frozen, OutputRef, StepRef
 from specforge.planner.diff import field_changes, recipe_differences
 from specforge.planner.graph import build_graph
-from specforge.planner.outputs import fill_recorded
+from specforge.planner.outputs import fill_recorded, identity_if_known
 from specforge.planner.plan import FieldChange
 from specforge.schemas.kind import Part, Subject
 
@@ -150,3 +150,11 @@ def test_a_kind_that_is_only_recorded_has_no_steps() -> None:
     kind = KINDS.by_prefix["algorithm"]
     part = Part("output", "algorithm", 1, Frozen(), "nothing")
     assert kind.steps(Subject(Address("algorithm", "a"), None, "digits"), part) == ()
+
+
+def test_a_recipe_that_json_cannot_say_is_a_bug_of_its_kind() -> None:
+    """It is not taken for one with holes."""
+    hole = OutputRef(Address("dataset", "d"), "digest")
+    assert identity_if_known(Part("output", "model", 1, Frozen(a=hole), "make")) is None
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        identity_if_known(Part("output", "model", 1, Frozen(a=object()), "make"))
