@@ -18,7 +18,6 @@ from specforge.core.values import (
     StepRef,
     Tree,
     VersionSeries,
-    frozen,
 )
 from specforge.procedures import PROCEDURES
 from specforge.schemas.algorithm.parameters import Problem, argument, effective
@@ -118,23 +117,23 @@ def _recipe(subject: Subject, algorithm: Input, data: Mapping[str, Input], param
     spec: TrainingSpec = subject.spec
     recipe: dict[str, Any] = {
         "runnable": algorithm.output("runnable"),
-        "parameters": dict(parameters),
-        "inputs": {name: each.output("digest") for name, each in data.items()},
+        "parameters": Frozen(parameters),
+        "inputs": Frozen({name: each.output("digest") for name, each in data.items()}),
         "nodes": spec.nodes,
         "layout": LAYOUT,
     }
     usages = {name: _usages(each.usages) for name, each in spec.inputs.items()}
     widened = {name: each for name, each in usages.items() if each != _TRAIN_ONLY}
     if widened:
-        recipe["usages"] = widened
+        recipe["usages"] = Frozen(widened)
     model = subject.inputs.get("from_model")
     if model is not None:
         recipe["from_model"] = model.output("digest")
     if spec.seed is not None:
         recipe["seed"] = spec.seed
     if spec.variables:
-        recipe["variables"] = dict(spec.variables)
-    return Frozen(frozen(recipe))
+        recipe["variables"] = Frozen(spec.variables)
+    return Frozen(recipe)
 
 
 def _train(subject: Subject, toolchain: EnsureToolchain) -> RunJob:
@@ -195,7 +194,7 @@ def _evidence(subject: Subject, algorithm: Input, wanted: Evaluation, data: Inpu
     }
     if wanted.samples is not None:
         recipe["samples"] = wanted.samples
-    return Part("evidence", "evidence", PROCEDURES["evaluate"].revision, Frozen(frozen(recipe)), "evaluate")
+    return Part("evidence", "evidence", PROCEDURES["evaluate"].revision, Frozen(recipe), "evaluate")
 
 
 def _measure(subject: Subject, toolchain: EnsureToolchain, store: Any) -> RunJob:
