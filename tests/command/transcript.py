@@ -18,6 +18,7 @@ _PASSING = (
     (re.compile(r"\b(\d+ min )?\d+(\.\d+)? s\b"), "N s"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "TIME"),
     (re.compile(r"\bpid \d+"), "pid N"),
+    (re.compile(r"(labels?), [\d.,]+ (B|kB|MB)\b"), r"\1, N B"),
     (re.compile(r"\bused \d+ MiB"), "used N MiB"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b"), "LINEAGE"),
     (re.compile(r"\b[0-9a-f]{12,64}\b"), "DIGEST"),

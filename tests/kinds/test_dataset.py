@@ -82,7 +82,7 @@ def test_the_summary_counts(world):
     desire = KIND.desire(replace(world.dataset(), facts=facts))
     assert desire.summary == "1,797 pictures in 2 labels, 0.5 MB"
     one = KIND.desire(replace(world.dataset(), facts={"source": world.scan(files=1, bytes=1, folders={"a": 1})}))
-    assert one.summary == "1 picture in 1 label, 0.0 MB"
+    assert one.summary == "1 picture in 1 label, 1 B"
 
 
 def test_what_is_wrong_with_a_source(world):

@@ -104,7 +104,13 @@ def steps(subject: Subject, part: Part) -> tuple[Step, ...]:
 def _summary(facts: Mapping[str, Any]) -> str:
     files, labels = int(facts.get("files", 0)), sum(1 for count in facts.get("folders", {}).values() if count)
     words = f"{files:,} {'picture' if files == 1 else 'pictures'} in {labels:,} {'label' if labels == 1 else 'labels'}"
-    return f"{words}, {int(facts.get('bytes', 0)) / 1e6:,.1f} MB"
+    return f"{words}, {_size(int(facts.get('bytes', 0)))}"
+
+
+def _size(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1e3:.1f} kB" if count < 100_000 else f"{count / 1e6:,.1f} MB"
 
 
 def _diagnostics(subject: Subject, seen: Seen | None) -> Iterator[Diagnostic]:
