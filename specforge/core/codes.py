@@ -104,6 +104,15 @@ CODES: Mapping[str, tuple[str, str]] = {
     ),
     "SF403": ("Place unreachable", "The place does not answer; nothing was decided there."),
     "SF404": ("Unreadable intent", "What was begun was recorded by another release."),
+    "SF405": (
+        "The store has changed since the plan",
+        "What the plan reuses is gone from the store, or was made again since; nothing was done instead.",
+    ),
+    "SF406": ("A run cannot be ended", "A job that is no longer wanted goes on although it was told to end."),
+    "SF407": (
+        "The store that was left still has references",
+        "It does not answer, so it goes on keeping what was published there.",
+    ),
     "SF409": ("The place cannot do this", "The driver of this place lacks an ability that the step needs."),
     "SF420": ("Not a place for this", "The folder is no store, or something else lies there."),
     "SF421": ("Unknown store format", "The store was made by another release."),
@@ -146,9 +155,14 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF490": ("The fake world refuses", "For tests: a fault was injected."),
     "SF491": ("The fake place is unreachable", "For tests: the place was made unreachable."),
     # ---- plugins ----
+    "SF499": ("This is a bug in specforge", "One change failed in a way that is not foreseen; the others went on."),
     "SF501": ("Broken plugin", "An entry point of an installed distribution cannot be loaded, or is something else."),
     "SF502": ("Unknown driver", "A recorded or declared place needs a driver that is not installed."),
     "SF503": ("Plugins collide", "Two distributions offer the same kind or driver."),
     "SF504": ("No kinds", "Nothing is installed that offers kinds, not even specforge."),
+    "SF505": (
+        "A driver has a bug",
+        "The driver of a place failed in a way that drivers must not; only its work failed.",
+    ),
 }
 """{code: (title, explanation)}, in the order of codes."""

@@ -6,6 +6,7 @@ Each becomes one JSON object a line with `event`, `at` (unix seconds) and its fi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -101,3 +102,28 @@ class Ended:
 
 Event = Started | ChangeStarted | StepStarted | StepProgress | ChangeEnded | RunEnded | Ended
 Sink = Callable[[Event], None]
+
+
+class Reporter:
+    """Hands events on to a listener, one at a time. What listens can stop nothing: after its first error it hears no
+    more, and the error comes out at the end.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._lock = threading.Lock()
+        self._error: Exception | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Hand the event on."""
+        with self._lock:
+            if self._error is None:
+                try:
+                    self._sink(event)
+                except Exception as error:  # noqa: BLE001 - raised by `finish`, once everything is recorded
+                    self._error = error
+
+    def finish(self) -> None:
+        """Raise the listener's error, if it had one."""
+        if self._error is not None:
+            raise self._error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,16 +16,16 @@ from specforge.core import codec
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.digest import canonical_json, identity_of
-from specforge.core.errors import Cancelled, ExecutionError
+from specforge.core.errors import Cancelled, ExecutionError, SpecforgeError
 from specforge.core.queries import FindIdentity, Presence
 from specforge.core.state import EndRun, Intent, Note, Resource
 from specforge.core.steps import Publish, RunJob, Step, place_of_step
 from specforge.core.values import EMPTY, IDENTITY, Frozen, Hole, Key, Place, StepRef, map_holes
 from specforge.engine.events import StepProgress, StepStarted
-from specforge.engine.observe import observe
+from specforge.engine.observe import blamed, observe
 from specforge.engine.session import Session
 from specforge.executors.base import Discards, StepContext, StepEvent
-from specforge.planner.plan import PlannedPart, plan_registry
+from specforge.planner.plan import PlannedPart, Verb, plan_registry
 from specforge.schemas.kind import Part
 
 
@@ -60,30 +61,43 @@ def make_part(
         raise ExecutionError(Diagnostic("SF402", "The result is not the plan's", detail, address=resource.address))
     # Of what was not decided yet, only the current version can have been lost.
     replaces = planned.replaces if identity in (planned.identity, unchanged) else None
-    if identity == unchanged and replaces is None:
+    if identity == unchanged and replaces is None and not planned.again:
         return Made(identity, recipe, "cut off")
     publish = next((step for step in part.steps if isinstance(step, Publish)), None)
-    if publish is not None and replaces is None and _is_published(session, publish, identity):
-        return Made(identity, recipe, "reused", _take(session, resource.address, publish, identity))
+    build = None if publish is None else _published_build(session, publish, identity)
+    if publish is not None and build not in (None, replaces) and not planned.again:
+        if planned.found is not None and planned.found.get("build") != build:
+            raise _changed(resource.address, f"the store has build {build} of it now")
+        return Made(identity, recipe, "reused", _take(session, resource, part, publish, identity))
+    if planned.verb in (Verb.KEEP, Verb.FIND):
+        raise _changed(resource.address, "what was to be reused is no longer in the store")
+    replaces = build if planned.again else replaces
     if publish is not None and replaces is not None:
         part = replace(part, steps=tuple(replace(s, replaces=replaces) if s is publish else s for s in part.steps))
     return perform_part(session, resource, part, identity)
 
 
-def _is_published(session: Session, publish: Publish, identity: str) -> bool:
+def _changed(address: Address, detail: str) -> ExecutionError:
+    """What is shown is what is run: no work that the plan did not name, no other bytes than those it found."""
+    hint, summary = "make a new plan with `spec plan`", "The store has changed since the plan"
+    return ExecutionError(Diagnostic("SF405", summary, detail, hint=hint, address=address))
+
+
+def _published_build(session: Session, publish: Publish, identity: str) -> int | None:
     query = FindIdentity(publish.store, identity, publish.series, publish.version)
     seen = observe([query], session.places)[query]
     if seen.presence is Presence.UNREACHABLE:
         detail = f"{publish.store} cannot be reached: {seen.problem}"
         raise ExecutionError(Diagnostic("SF403", "Place unreachable", detail, hint="apply again when it answers"))
-    return seen.presence is Presence.PRESENT
+    return None if seen.presence is Presence.ABSENT else int(seen.facts["build"])
 
 
-def _take(session: Session, address: Address, publish: Publish, identity: str) -> Frozen:
+def _take(session: Session, resource: Resource, part: Part, publish: Publish, identity: str) -> Frozen:
     """Take a reference to what is already published, and the name it has (or gets) in this series."""
     step = replace(publish, identity=identity, trees=EMPTY, facts=EMPTY)
-    key = Key(session.lineage, address, identity, 0, step.name)
-    return perform_step(session, address, step, key)
+    if resource.intent is None:  # else a run of this part was left, whose intent tells of the reference as well
+        _write_intent(session, resource, replace(part, steps=(step,)), identity, 0)
+    return perform_step(session, resource.address, step, Key(session.lineage, resource.address, identity, 0, step.name))
 
 
 # ---- performing ----
@@ -92,18 +106,29 @@ def _take(session: Session, address: Address, publish: Publish, identity: str) -
 def perform_part(session: Session, resource: Resource, part: Part, identity: str) -> Made:
     """Perform the steps of a filled part under the next attempt; a run that ended badly is counted."""
     started = session.clock()
-    attempt = 1 + session.attempts.get(identity, 0)
-    jobs = _write_intent(session, resource, part, identity, attempt, started)
+    attempt = _next_attempt(session, resource, part, identity)
+    jobs = _write_intent(session, resource, part, identity, attempt)
     try:
-        outputs = _perform_steps(session, resource.address, part, identity, attempt)
+        outputs, worked = _perform_steps(session, resource.address, part, identity, attempt)
     except ExecutionError as error:
         if error.ended:
             outcome = "cancelled" if isinstance(error, Cancelled) else "failed"
             end_run(session, resource, EndRun(identity, resource.address, outcome, error.diagnostics[0].detail))
         raise
     ended = (EndRun(identity, resource.address, "succeeded"),) if jobs else ()
-    seconds = session.clock() - started
+    seconds = max(session.clock() - started, worked)  # the jobs may have run for long before they were attached to
     return Made(identity, canonical_json(part.recipe), "made", outputs, seconds, ended, jobs)
+
+
+def _next_attempt(session: Session, resource: Resource, part: Part, identity: str) -> int:
+    """Return the number of the attempt that goes on, or of the next one.
+
+    The run of an intent is not counted yet. Those of another resource with the same identity may be meanwhile.
+    """
+    intent = resource.intent
+    if intent is not None and intent.jobs and (intent.part_name, intent.identity) == (part.name, identity):
+        return intent.attempt
+    return 1 + session.attempts.get(identity, 0)
 
 
 def end_run(session: Session, resource: Resource, *ended: EndRun) -> None:
@@ -120,16 +145,19 @@ def count(session: Session, ended: tuple[EndRun, ...]) -> None:
 
 
 def _write_intent(
-    session: Session, resource: Resource, part: Part, identity: str, attempt: int, started: float
+    session: Session, resource: Resource, part: Part, identity: str, attempt: int
 ) -> tuple[tuple[Place, str], ...]:
     steps = [step for step in part.steps if isinstance(step, RunJob)]
     keys = [(step, Key(session.lineage, resource.address, identity, attempt, step.name)) for step in steps]
     jobs = tuple((step.place, key.id) for step, key in keys)
-    before = resource.intent
-    if before is not None and before.identity == identity and before.attempt == attempt:
-        return jobs  # an earlier apply was killed: its intent still says it all
     body = json.dumps(codec.encode(part), ensure_ascii=False)
-    intent = Intent(session.operation, part.name, identity, attempt, body, jobs, started, part.work)
+    intent = Intent(session.operation, part.name, identity, attempt, body, jobs, session.clock(), part.work)
+    before = resource.intent
+    if before is not None and (before.part_name, before.identity, before.attempt) == (part.name, identity, attempt):
+        # An earlier apply was killed: its intent still says it all, unless the wish differs in what has no identity.
+        intent = replace(intent, operation=before.operation, started=before.started)
+        if intent == before:
+            return jobs
     notes = [_job_note(resource.address, step, key) for step, key in keys]
     session.put(replace(resource, intent=intent), *notes)
     return jobs
@@ -141,14 +169,19 @@ def _job_note(address: Address, step: RunJob, key: Key) -> Note:
 
 
 def decode_part(body: str) -> Part:
-    """Return the part that an intent was written with."""
-    part = codec.decode(json.loads(body), plan_registry())
+    """Return the part that an intent was written with; raises ExecutionError."""
+    detail = "what was begun was recorded by another release"
+    try:
+        part = codec.decode(json.loads(body), plan_registry())
+    except ValueError as error:
+        raise ExecutionError(Diagnostic("SF404", "Unreadable intent", f"{detail}: {error}")) from error
     if not isinstance(part, Part):
-        raise ExecutionError(Diagnostic("SF404", "Unreadable intent", "what was begun was recorded by another release"))
+        raise ExecutionError(Diagnostic("SF404", "Unreadable intent", detail))
     return part
 
 
-def _perform_steps(session: Session, address: Address, part: Part, identity: str, attempt: int) -> Frozen:
+def _perform_steps(session: Session, address: Address, part: Part, identity: str, attempt: int) -> tuple[Frozen, float]:
+    """Return the outputs of the last step, and for how many seconds jobs ran."""
     outputs: dict[str, Frozen] = {}
 
     def answer(hole: Hole) -> Any:
@@ -162,7 +195,8 @@ def _perform_steps(session: Session, address: Address, part: Part, identity: str
     for step in part.steps:
         key = Key(session.lineage, address, identity, attempt, step.name)
         last = outputs[step.name] = perform_step(session, address, map_holes(step, answer), key)
-    return last
+    usages = [each.get("usage", EMPTY) for each in outputs.values()]
+    return last, sum([float(usage.get("seconds") or 0.0) for usage in usages])
 
 
 def perform_step(session: Session, address: Address, step: Step, key: Key) -> Frozen:
@@ -173,8 +207,10 @@ def perform_step(session: Session, address: Address, step: Step, key: Key) -> Fr
         at = session.clock()
         session.sink(StepProgress(at, address, step.name, event.kind, event.text, event.done, event.total, event.unit))
 
-    executor = session.places.of(place_of_step(step))
-    return executor.perform(step, StepContext(key, emit, session.interrupts.token)).outputs
+    place = place_of_step(step)
+    executor = session.places.of(place)
+    with blamed(place, f"while it performed `{step.name}`"):
+        return executor.perform(step, StepContext(key, emit, session.interrupts.token)).outputs
 
 
 def words_for(step: Step) -> str:
@@ -191,8 +227,9 @@ def words_for(step: Step) -> str:
 
 
 def discard_jobs(session: Session, jobs: tuple[tuple[Place, str], ...]) -> None:
-    """Let the place drop the heavy parts of runs whose outputs are published and recorded."""
+    """Let the place drop the heavy parts of runs that are recorded as ended; what it cannot drop stays there."""
     for place, key in jobs:
-        executor = session.places.of(place)
-        if isinstance(executor, Discards):
-            executor.discard(place, key)
+        with suppress(SpecforgeError), blamed(place, "while it tidied up"):
+            executor = session.places.of(place)
+            if isinstance(executor, Discards):
+                executor.discard(place, key)

@@ -5,38 +5,48 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specforge.core.diagnostics import Diagnostic
-from specforge.core.errors import ExecutionError
-from specforge.core.queries import LookAtJob, Presence
+from specforge.core.errors import Cancelled, ExecutionError
+from specforge.core.queries import FindIdentity, LookAtJob, Presence
 from specforge.core.state import EndRun, Intent, Resource, Status
+from specforge.core.steps import Publish
 from specforge.core.values import EMPTY
 from specforge.engine.events import RunEnded
-from specforge.engine.observe import observe
+from specforge.engine.observe import blamed, observe
 from specforge.engine.parts import count, decode_part, discard_jobs, end_run, perform_part
 from specforge.engine.session import Session
-from specforge.engine.versions import version_of, with_version
+from specforge.engine.versions import let_go, recorded_or_new, with_version
+from specforge.planner.removal import builds_of
 
 
-def settle_run(session: Session, resource: Resource) -> Resource:
+def settle_run(session: Session, resource: Resource, taken: str | None = None) -> Resource:
     """Deal with the run that the resource's intent left, so that nothing else runs when new work begins.
 
-    Returns the resource without the intent. Raises ExecutionError if the place of the run cannot be asked.
+    `taken`: the identity to which a reference was taken just now and is not recorded yet. Returns the resource without
+    the intent. Raises ExecutionError if the place of the run cannot be asked, or if the run cannot be ended.
     """
     intent = resource.intent
     if intent is None:
         return resource
     state = _state_of(session, intent)
+    if state is not None and session.settings.finish_running:
+        _finish(session, resource, intent)
+        return session.resources[resource.address]
+    if state is not None:
+        _cancel(session, intent)
+    if intent.identity != taken:
+        _let_go_of_published(session, resource, intent)
     if state is None:
         session.put(replace(resource, intent=None))  # nothing had been started
-    elif session.settings.finish_running:
-        _finish(session, resource, intent)
     else:
-        for place, key in intent.jobs:
-            session.places.of(place).cancel(place, key, session.settings.grace)
-        outcome = "cancelled" if state == "running" else "discarded"
-        end_run(session, resource, EndRun(intent.identity, resource.address, outcome, "no longer wanted"))
-        discard_jobs(session, intent.jobs)
-        session.sink(RunEnded(session.clock(), resource.address, outcome, "no longer wanted"))
+        _tell_ended(session, resource, intent, "cancelled" if state == "running" else "discarded")
     return session.resources[resource.address]
+
+
+def _tell_ended(session: Session, resource: Resource, intent: Intent, outcome: str) -> None:
+    why = "no longer wanted"
+    end_run(session, resource, EndRun(intent.identity, resource.address, outcome, why))
+    discard_jobs(session, intent.jobs)
+    session.sink(RunEnded(session.clock(), resource.address, outcome, why))
 
 
 def _state_of(session: Session, intent: Intent) -> str | None:
@@ -53,17 +63,55 @@ def _state_of(session: Session, intent: Intent) -> str | None:
     return "ended" if present else None
 
 
+def _cancel(session: Session, intent: Intent) -> None:
+    """End the jobs of the intent, and see to it that they have ended: never two at once."""
+    for place, key in intent.jobs:
+        with blamed(place, "while it ended a run"):
+            session.places.of(place).cancel(place, key, session.settings.grace)
+    if _state_of(session, intent) == "running":
+        detail = f"`{intent.work}` still runs although it was told to end"
+        hint = "look at the place; apply again when it has ended"
+        raise ExecutionError(Diagnostic("SF406", "A run cannot be ended", detail, hint=hint))
+
+
+def _let_go_of_published(session: Session, resource: Resource, intent: Intent) -> None:
+    """Take away the reference of what the intent's part may have published and nobody recorded.
+
+    A store that does not answer, or an intent of another release, keeps nothing from going on: the reference stays.
+    """
+    try:
+        steps = decode_part(intent.part).steps
+    except ExecutionError:
+        return
+    for step in (each for each in steps if isinstance(each, Publish)):
+        query = FindIdentity(step.store, intent.identity)
+        seen = observe([query], session.places)[query]
+        if seen.presence is Presence.PRESENT:
+            build = (intent.identity, int(seen.facts["build"]))
+            if not step.store.is_at(resource.place) or build not in builds_of(resource.versions):
+                let_go(session, resource.address, step.store, [build])
+
+
 def _finish(session: Session, resource: Resource, intent: Intent) -> None:
     """Wait for the run, publish and record what it gives; it does not become current."""
-    part = decode_part(intent.part)
-    made = perform_part(session, resource, part, intent.identity)
-    kept = replace(session.resources[resource.address], intent=None)
-    words = "finished"
+    try:
+        made = perform_part(session, resource, decode_part(intent.part), intent.identity)
+    except ExecutionError as error:
+        if isinstance(error, Cancelled) or not error.ended:
+            raise
+        # It is counted; that it failed is no concern of what is wished now.
+        words = f"it failed: {error.diagnostics[0].detail}"
+        session.sink(RunEnded(session.clock(), resource.address, "discarded", words))
+        return
+    kept, words = session.resources[resource.address], "finished"
     if made.outputs.get("version"):
-        version = version_of(made, EMPTY, session.clock(), Status.READY)
+        version = recorded_or_new(kept, made, EMPTY, session.clock(), Status.READY)
         kept = with_version(kept, version)
         words = f"finished as {version.version}"
-    session.put(kept, *made.ended)
+    else:
+        # Evidence of a version that is no longer the wish: it can be found in the store, and is recorded nowhere.
+        _let_go_of_published(session, kept, intent)
+    session.put(replace(kept, intent=None), *made.ended)
     count(session, made.ended)
     discard_jobs(session, made.jobs)
     session.sink(RunEnded(session.clock(), resource.address, "kept", words))

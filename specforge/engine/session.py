@@ -12,12 +12,13 @@ from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ExecutionError
 from specforge.core.state import PutResource, Resource, State, StateChange
 from specforge.core.values import EMPTY, Hole, OutputRef, map_holes
-from specforge.engine.events import Sink
+from specforge.engine.events import Reporter, Sink
 from specforge.engine.observe import Places
 from specforge.engine.writer import StateWriter
 from specforge.executors.base import CancelToken
 from specforge.planner.outputs import recorded_outputs
-from specforge.planner.plan import Change
+from specforge.planner.plan import Plan
+from specforge.state.backend import StateBackend
 
 
 class Interrupts:
@@ -52,6 +53,18 @@ class ApplySettings:
     grace: float = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an apply works with: where it records, who does the work, who is told, the time, the user's say."""
+
+    backend: StateBackend
+    places: Places
+    report: Reporter
+    clock: Callable[[], float]
+    settings: ApplySettings
+    interrupts: Interrupts
+
+
 @dataclass(slots=True)
 class Session:
     """One apply. Each address is worked on by one worker at a time; `guard` protects the mappings."""
@@ -70,15 +83,22 @@ class Session:
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def outputs_of_state(cls, state: State, planned: Mapping[Address, Change]) -> dict[Address, Mapping[str, Any]]:
-        """Return what can be read before anything was done: the record, and for what is not touched the plan's word."""
-        outputs: dict[Address, Mapping[str, Any]] = {
-            address: recorded_outputs(record) for address, record in state.resources.items()
-        }
-        for address, change in planned.items():
-            if change.outputs and not outputs.get(address):
-                outputs[address] = change.outputs
-        return outputs
+    def begin(cls, plan: Plan, state: State, operation: str, means: Means) -> Session:
+        """Return the session of an apply of the plan to this state, which has a lineage."""
+        writer = StateWriter(means.backend, operation, means.clock, state.ref)
+        return cls(
+            str(state.ref.lineage),
+            operation,
+            means.clock,
+            means.places,
+            writer,
+            means.report,
+            means.settings,
+            means.interrupts,
+            dict(state.resources),
+            dict(state.attempts),
+            _readable(state, plan),
+        )
 
     def put(self, resource: Resource, *more: StateChange) -> None:
         """Record the resource durably, together with further changes."""
@@ -101,3 +121,14 @@ class Session:
             return known
 
         return map_holes(value, answer)
+
+
+def _readable(state: State, plan: Plan) -> dict[Address, Mapping[str, Any]]:
+    """Return what can be read before anything was done: the record, and for what is not touched the plan's word."""
+    outputs: dict[Address, Mapping[str, Any]] = {
+        address: recorded_outputs(record) for address, record in state.resources.items()
+    }
+    for change in plan.changes:
+        if change.outputs and not outputs.get(change.address):
+            outputs[change.address] = change.outputs
+    return outputs

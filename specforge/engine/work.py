@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from specforge.core.address import Address
-from specforge.core.diagnostics import Diagnostic
+from specforge.core.diagnostics import Diagnostic, Severity
 from specforge.core.digest import identity_of
 from specforge.core.errors import ExecutionError
 from specforge.core.state import DropResource, Evidence, Intent, Resource, Status, Version
@@ -16,9 +16,11 @@ from specforge.core.values import EMPTY, Frozen, Key
 from specforge.engine.parts import Made, count, discard_jobs, make_part, perform_step
 from specforge.engine.runs import settle_run
 from specforge.engine.session import Session
-from specforge.engine.versions import version_of, with_version
+from specforge.engine.versions import let_go, no_longer_recorded, recorded_or_new, with_version
+from specforge.planner.compute import runs_at
 from specforge.planner.outputs import input_mark, recorded_outputs, version_outputs
-from specforge.planner.plan import Action, Change, PlannedPart
+from specforge.planner.plan import Action, Change, PlannedPart, Verb
+from specforge.planner.removal import builds_of, release_steps
 from specforge.schemas.kind import Lifecycle
 
 
@@ -58,7 +60,9 @@ def _define(session: Session, change: Change, resource: Resource) -> Outcome:
 
 def _prepare(session: Session, change: Change, resource: Resource) -> Outcome:
     planned = change.parts[0]
-    made = make_part(session, resource, planned, {}, resource.identity if not _must_make(change) else None)
+    if resource.place is None:
+        resource = replace(resource, place=change.place)  # also on a record that holds an intent only
+    made = make_part(session, resource, planned, {}, None if planned.verb is Verb.MAKE else resource.identity)
     resource = session.resources.get(change.address, resource)
     outputs = session.fill(change.outputs)
     kept = replace(
@@ -75,37 +79,52 @@ def _prepare(session: Session, change: Change, resource: Resource) -> Outcome:
     return Outcome("done", words=change.summary)
 
 
-def _must_make(change: Change) -> bool:
-    return any(each.verb.value == "make" for each in change.parts)
-
-
 # ---- artifacts ----
 
 
 def _publish(session: Session, change: Change, resource: Resource) -> Outcome:
     planned, *others = change.parts
-    current = resource.current_version if resource.place == change.place else None
     if resource.place is None:
         resource = replace(resource, place=change.place)  # also on a record that holds an intent only
+    current = resource.current_version if resource.place is not None and resource.place.is_at(change.place) else None
     resource = _without_stale_run(session, change, resource)
-    inputs = _inputs(session, change)
-    unchanged = None if current is None or _renamed(change, current) else current.identity
+    stays = current is not None and planned.verb is not Verb.FIND and not _renamed(change, current)
+    unchanged = current.identity if current is not None and stays else None
     output = _make(session, resource, planned, {}, unchanged)
-    resource = session.resources.get(change.address, resource)
-    if resource.place not in (None, change.place):
-        resource = replace(resource, versions=(), current=None)  # they lie in the store that was left
-    resource = replace(resource, place=change.place)
+    resource, left = _moved(session, session.resources.get(change.address, resource), change)
     if output.how == "cut off" and current is not None:
         version = current
     else:
-        version = _recorded_or_new(resource, output, inputs, session.clock(), judged=not others)
-        resource = _settled(resource, version, output)
+        status = Status.UNJUDGED if others else Status.READY
+        version = recorded_or_new(resource, output, _inputs(session, change), session.clock(), status)
         # Published and recorded before it is judged: a kill during the evaluation does not lose it.
-        session.put(replace(resource, intent=None), *output.ended)
+        session.put(_without_intent(with_version(resource, version), planned), *output.ended)
         count(session, output.ended)
         discard_jobs(session, output.jobs)
-    evidence = _evidence(session, change, others, version)
-    return _record(session, change, version, (output, evidence))
+    evidence = _evidence(session, change, others, version, output)
+    outcome = _record(session, change, version, (output, evidence))
+    return replace(outcome, diagnostics=left)
+
+
+def _moved(session: Session, resource: Resource, change: Change) -> tuple[Resource, tuple[Diagnostic, ...]]:
+    """Return the record without what lies in a store that was left, and warnings of references that stay there."""
+    if change.place is not None and change.place.is_at(resource.place):
+        return replace(resource, place=change.place), ()
+    left: tuple[Diagnostic, ...] = ()
+    try:
+        let_go(session, change.address, resource.place, builds_of(resource.versions))
+    except ExecutionError as error:
+        # The store may have been left because it is gone.
+        detail = f"{resource.place} keeps the data of {change.address} as used: {error.diagnostics[0].detail}"
+        summary = "The store that was left still has references"
+        left = (Diagnostic("SF407", summary, detail, Severity.WARNING, address=change.address),)
+    return replace(resource, place=change.place, versions=(), current=None, below_accept=()), left
+
+
+def _without_intent(resource: Resource, planned: PlannedPart) -> Resource:
+    """Take away the intent of this part; that of a run that goes on for another part stays."""
+    ours = resource.intent is not None and resource.intent.part_name == planned.part.name
+    return replace(resource, intent=None) if ours else resource
 
 
 def _renamed(change: Change, current: Version) -> bool:
@@ -130,15 +149,16 @@ def _make(
     """Make the part; a run that was begun for it and turns out not to be needed ends."""
     made = make_part(session, resource, planned, own, unchanged)
     left = session.resources.get(resource.address, resource)
-    if made.how != "made" and left.intent is not None and left.intent.part_name == planned.part.name:
-        settle_run(session, left)
+    begun = left.intent if left.intent is not None and left.intent.part_name == planned.part.name else None
+    if begun is not None and (made.how == "cut off" or (made.how == "reused" and begun.jobs)):
+        settle_run(session, left, taken=made.identity if made.how == "reused" else None)
     return made
 
 
 def _makes(session: Session, change: Change, intent: Intent) -> bool:
     """Whether the change would go on with the very run that the intent began."""
     planned = next((each for each in change.parts if each.part.name == intent.part_name), None)
-    if planned is None:
+    if planned is None or not runs_at(planned.part, intent):
         return False
     if planned.identity is not None:
         return planned.identity == intent.identity
@@ -149,36 +169,22 @@ def _makes(session: Session, change: Change, intent: Intent) -> bool:
     return identity_of(planned.part.prefix, planned.part.revision, recipe) == intent.identity
 
 
-def _recorded_or_new(resource: Resource, output: Made, inputs: Frozen, now: float, *, judged: bool) -> Version:
-    name = output.outputs["version"]
-    known = resource.version(name)
-    if known is not None and known.identity == output.identity and known.build == output.outputs["build"]:
-        return replace(known, status=Status.READY) if known.status is Status.LOST else known
-    return version_of(output, inputs, now, Status.READY if judged else Status.UNJUDGED)
-
-
-def _settled(resource: Resource, version: Version, output: Made) -> Resource:
-    """Add the version; a build that was made again tells whether its bytes can be reproduced."""
-    before = next((each for each in resource.versions if each.identity == version.identity), None)
-    if before is not None and output.how == "made":
-        same = before.output == version.output
-        version = replace(version, reproducible="yes" if same else "no")
-    return with_version(resource, version)
-
-
 def _inputs(session: Session, change: Change) -> Frozen:
     marks = {str(each): input_mark(session.outputs.get(each, EMPTY)) for each in change.waits_for}
     pinned = {key: value for key, value in change.inputs.items() if "@" in key}
     return Frozen({key: value for key, value in {**marks, **pinned}.items() if value is not None})
 
 
-def _evidence(session: Session, change: Change, others: list[PlannedPart], version: Version) -> Made | None:
+def _evidence(
+    session: Session, change: Change, others: list[PlannedPart], version: Version, output: Made
+) -> Made | None:
     planned = next((each for each in others if each.part.name == "evidence"), None)
     if planned is None:
         return None
     resource = session.resources[change.address]
     own = {change.address: version_outputs(change.place, version)}
-    known = version.evidence.identity if version.evidence else None
+    # Of an output that had to be made again, the evidence may be gone, too.
+    known = version.evidence.identity if version.evidence and output.how != "made" else None
     return _make(session, resource, planned, own, known)
 
 
@@ -192,7 +198,7 @@ def _record(session: Session, change: Change, version: Version, made: tuple[Made
         )
     figures = version.evidence.figures if version.evidence and evidence else EMPTY
     refusals = judge(change.gate, figures) if change.gate is not None and evidence is not None else ()
-    is_current = resource.current == version.version and resource.place == change.place
+    is_current = resource.current == version.version
     status = Status.REFUSED if refusals and not is_current else Status.READY
     version = replace(version, status=status)
     kept = with_version(resource, version)
@@ -200,11 +206,13 @@ def _record(session: Session, change: Change, version: Version, made: tuple[Made
     kept = replace(
         kept,
         spec=change.spec or "{}",
+        place=change.place,
         current=kept.current if status is Status.REFUSED else version.version,
         intent=None,
         waits_for=change.waits_for,
         below_accept=tuple(map(str, refusals)) if is_current else _below_of(resource, status),
     )
+    let_go(session, change.address, kept.place, no_longer_recorded(resource, kept))
     session.put(kept, *ended)
     count(session, ended)
     if evidence is not None:
@@ -229,10 +237,10 @@ def _outcome(
 ) -> Outcome:
     words = _figure_words(change, figures)
     if refusals:
-        below = before.below_accept == after.below_accept and before.current == version.version
         told = "; ".join(map(str, refusals))
         stays = f"{after.current} stays current" if after.current else "there is no current version"
-        return Outcome("done" if below else "refused", after.current, f"{version.version}: {told}; {stays}")
+        word = "done" if _was_refused(change, before, after, version) else "refused"
+        return Outcome(word, after.current, f"{version.version}: {told}; {stays}")
     output, evidence = made
     how = {output.how} | ({evidence.how} if evidence else set())
     if "made" in how:
@@ -242,6 +250,14 @@ def _outcome(
     else:
         word = "reused" if "reused" in how else "cut off" if change.if_changed else "done"
     return Outcome(word, after.current, words)
+
+
+def _was_refused(change: Change, before: Resource, after: Resource, version: Version) -> bool:
+    """Whether this verdict over these figures was found by an earlier apply."""
+    if before.current == version.version:
+        return before.below_accept == after.below_accept
+    known = None if change.before is None else change.before.version(version.version)
+    return known is not None and known.status is Status.REFUSED and known.evidence == version.evidence
 
 
 def _same_bytes_as_before(before: Resource, version: Version, output: Made) -> bool:
@@ -268,10 +284,14 @@ def _figure_words(change: Change, figures: Mapping[str, Any]) -> str:
 def _remove(session: Session, change: Change, resource: Resource | None) -> Outcome:
     if resource is None:
         return Outcome("done")
+    planned = builds_of(change.before.versions) if change.before is not None else ()
     if resource.intent is not None:
         resource = settle_run(session, resource)
+    finished = [each for each in builds_of(resource.versions) if each not in planned]
+    store, delete = resource.place or change.place, change.action is Action.DELETE
+    more = release_steps(store, finished, delete=delete) if store is not None else ()
     refused: list[Diagnostic] = []
-    for step in change.steps:
+    for step in (*change.steps, *more):
         key = Key(session.lineage, change.address, resource.identity or "", 0, step.name)
         try:
             perform_step(session, change.address, step, key)

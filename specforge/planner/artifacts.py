@@ -352,7 +352,11 @@ def _marks(node: Node) -> Frozen:
 
 def _still_refused(planning: Planning, node: Node, identity: str | None) -> Settled | None:
     """What is wished was published and refused before, and the gate still refuses: not looked for, not made again."""
-    if identity is None or (node.current is not None and node.current.identity == identity):
+    current = node.current
+    stays = current is not None and node.desire.pinned in (None, current.version)
+    if identity is None or (
+        current is not None and stays and (current.identity, current.status) == (identity, Status.READY)
+    ):
         return None
     known = _recorded_as(node, identity)
     if known is None or known.status is not Status.REFUSED or node.desire.pinned not in (None, known.version):

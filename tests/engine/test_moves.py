@@ -1,0 +1,137 @@
+"""Pools and stores that are moved, changed or taken away while work is going on at them."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import ALGORITHM, ALL, DATASET, POOL, STORE, TRAINING, User, actions, world
+from test_left_runs import killed_while_training
+
+from specforge.core.address import Address
+from specforge.core.values import Place
+from specforge.engine.events import RunEnded
+
+DIGITS = Address("training", "digits")
+OTHER_POOL = {"kind": "Pool", "name": "there", "fake-pool": {"slots": 2}}
+OTHER_STORE = {"kind": "Store", "name": "elsewhere", "fake-store": {}}
+
+
+@pytest.fixture
+def user() -> User:
+    return User(world())
+
+
+def moved(documents, **fields):
+    """The documents with a pool or store of their own for all that have one."""
+    return tuple({**each, **fields} if each["kind"] in ("Dataset", "TrainingJob") else each for each in documents)
+
+
+def ended(user: User) -> list[str]:
+    return [each.outcome for each in user.events if isinstance(each, RunEnded)]
+
+
+def test_a_run_at_a_pool_that_is_no_longer_the_jobs_ends_before_it_runs_elsewhere(user):
+    """The pool is in no identity, yet the run at the old one is not the one that is wished."""
+    user.world.long = {"train"}
+    killed_while_training(user)
+    user.documents = (*moved(ALL, pool="there"), OTHER_POOL)
+    user.world.long = set()
+    (run,) = user.plan().runs
+    assert not run.wanted
+    assert not user.apply().failed
+    user.world.check()
+    assert ended(user) == ["cancelled"]
+    assert not any(job.running for job in user.world.jobs.values())
+    assert user.plan().empty
+
+
+def test_a_pool_is_taken_away_after_the_run_there_has_ended(user):
+    """Its document is gone and so is that of the training: the job ends first."""
+    killed_while_training(user)
+    user.documents = (*moved((STORE, DATASET, ALGORITHM, TRAINING), pool="there"), OTHER_POOL)
+    result = user.apply()
+    assert not result.failed, result.outcomes
+    user.world.check()
+    assert user.plan().empty
+
+
+def test_destroy_ends_runs_before_it_takes_their_pool_away(user):
+    """One destroy is enough, also when the training has no version yet."""
+    user.world.long = {"train"}
+    killed_while_training(user)
+    result = user.destroy()
+    assert not result.failed, result.outcomes
+    assert not user.state.resources
+    assert not any(job.running for job in user.world.jobs.values())
+
+
+def test_more_slots_do_not_end_a_run(user):
+    """A pool with other settings is the same pool."""
+    killed_while_training(user)
+    user.edit("here", "Pool", **{"fake-pool": {"slots": 3}})
+    assert not user.apply().failed
+    assert user.starts("train") == 2
+    assert ended(user) == []
+
+
+def test_a_place_that_was_made_and_not_recorded_is_taken_away_again(user):
+    """Killed between making a pool and recording it, then its document is gone: nothing is left."""
+    from specforge.executors.fake import Fault, SimulatedCrash
+
+    user.documents = (STORE,)
+    user.apply()
+    user.documents = (STORE, POOL)
+    user.world.faults = {("after", "place"): Fault.CRASH}
+    with pytest.raises(SimulatedCrash):
+        user.apply()
+    user.world.heal()
+    user.documents = (STORE,)
+    assert not user.apply().failed
+    assert set(user.world.made_places) == {"fake-store:artifacts"}
+    assert user.plan().empty
+
+
+def test_other_settings_of_a_store_keep_what_lies_in_it(user):
+    """The same store: the versions stay recorded, nothing is said to have moved."""
+    user.apply()
+    user.edit("digits", "TrainingJob", parameters={"C": 3.0})
+    user.apply()
+    user.edit("artifacts", "Store", **{"fake-store": {"note": "tidy"}})
+    plan = user.plan()
+    assert not any("moved" in each.text for change in plan.changes for each in change.reasons)
+    assert not user.apply(plan).failed
+    assert user.plan().empty
+    assert [each.version for each in user.state.resources[DIGITS].versions] == ["V0001", "V0002"]
+    assert user.starts("train") == 4
+
+
+def test_a_moved_store_leaves_no_reference_in_the_old_one(user):
+    """What is no longer recorded there is not kept for us there."""
+    user.apply()
+    user.documents = (*moved(ALL, store="elsewhere"), OTHER_STORE)
+    result = user.apply()
+    assert not result.failed, result.outcomes
+    assert user.plan().empty
+    old = user.world.store(Place("fake-store", "artifacts"))
+    assert not any(holders for holders in old.references.values())
+
+
+def test_a_move_from_a_store_that_does_not_answer_goes_on(user):
+    """The references there cannot be taken away; that is said, and the work is done."""
+    user.apply()
+    user.documents = (*moved(ALL, store="elsewhere"), OTHER_STORE)
+    plan = user.plan()
+    assert actions(plan)["training.digits"].value == "new version"
+    user.world.unreachable.add("fake-store:artifacts")
+    result = user.apply(plan)
+    assert not result.failed
+    assert any("still has references" in d.summary for e in result.outcomes.values() for d in e.diagnostics)
+
+
+def test_a_removed_document_whose_run_is_finished_leaves_no_reference(user):
+    """--finish-running publishes what is then forgotten: the data stay, the reference does not."""
+    killed_while_training(user)
+    user.documents = tuple(each for each in ALL if each["kind"] != "TrainingJob")
+    assert not user.apply(finish_running=True).failed
+    store = user.world.store(Place("fake-store", "artifacts"))
+    assert not any("training.digits" in who.addresses for each in store.references.values() for who in each.values())
+    assert user.plan().empty
