@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ class Graph:
 def build_graph(project: Project) -> Graph:
     """Derive the graph from the reference fields of the specs; raises ConfigError for a cycle."""
     declared = {(address.kind, address.name): address for address in project.resources}
-    edges = {address: tuple(_edges_of(address, each.spec, declared)) for address, each in project.resources.items()}
+    edges = {address: _edges_of(address, each.spec, declared) for address, each in project.resources.items()}
     # A pinned reference reads a published version: it orders nothing and cannot close a cycle.
     follows = {
         address: [edge.target for edge in own if edge.version is None and edge.target in edges]
@@ -67,11 +67,19 @@ def build_graph(project: Project) -> Graph:
     return Graph(tuple(ordered), edges, max(depth.values(), default=0))
 
 
-def _edges_of(address: Address, spec: Spec, declared: Mapping[tuple[str, str], Address]) -> Iterator[Edge]:
+def _edges_of(address: Address, spec: Spec, declared: Mapping[tuple[str, str], Address]) -> tuple[Edge, ...]:
+    edges = []
     for path, reference, ref in references(spec):
         name = reference.name
-        target = next((declared[kind, name] for kind in ref.kinds if (kind, name) in declared), None)
-        yield Edge(address, target or Address(ref.kinds[0], name), ".".join(map(str, path)), reference.version)
+        for kind in ref.kinds:
+            target = declared.get((kind, name))
+            if target is not None:
+                break
+        else:
+            target = Address(ref.kinds[0], name)
+        field = str(path[0]) if len(path) == 1 else ".".join(map(str, path))
+        edges.append(Edge(address, target, field, reference.version))
+    return tuple(edges)
 
 
 def _depths(follows: Mapping[Address, Sequence[Address]]) -> dict[Address, int]:
