@@ -58,7 +58,7 @@ def _plan(backend: SqliteBackend) -> Plan:
     for number in range(NODES):
         # Unique bytes: SQLite skips pages that do not change.
         place = Place("nothing", uuid.uuid4().hex, Frozen(number=number))
-        part = Part("place", "pool", 1, Frozen(id=place.id), (EnsurePlace(place, EMPTY),), "prepare")
+        part = Part("place", "pool", 1, Frozen(id=place.id), "prepare", (EnsurePlace(place, EMPTY),))
         changes.append(
             Change(
                 Address("pool", f"p{number}"),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from specforge.core.diagnostics import sorted_diagnostics
+from specforge.core.state import Status
 from specforge.planner.plan import Action, Change, Drift, FieldChange, Plan, RunInFlight, Unreachable, Verb
 from specforge.render import text
 from specforge.render.text import Paint
@@ -85,8 +86,13 @@ def action_words(change: Change) -> str:
         return f"if one of {len(change.if_changed)} inputs changes"
     if is_metadata(change):
         return "metadata only"
-    if change.action is Action.REUSE and change.before is not None and change.before.version(change.version):
-        return "current again" if not change.refusals else "refused again"
+    known = change.before.version(change.version) if change.before is not None else None
+    if change.action is Action.REUSE and known is not None:
+        if change.refusals:
+            return "refused again"
+        return "current again" if known.status is Status.READY else "promote"
+    if change.action is Action.NEW_VERSION and change.parts and change.parts[0].replaces is not None:
+        return "make again"
     return change.action.value
 
 
@@ -289,7 +295,10 @@ def summary_line(plan: Plan) -> str:
             return f"No changes that can be decided; {noun} undecided."
         if not plan.changes:
             return "No changes. Nothing is declared and nothing is recorded."
-        return f"No changes. {text.count(len(plan.changes), 'resource is', 'resources are')} as declared."
+        noted = sum(1 for each in plan.changes if each.note)
+        as_declared = text.count(len(plan.changes) - noted, "resource is", "resources are")
+        beside = f"; {text.count(noted, 'note', 'notes')} above" if noted else ""
+        return f"No changes. {as_declared} as declared{beside}."
     phrases = []
     for key, phrase in PHRASES.items():
         many = found.get(key, 0)

@@ -52,7 +52,7 @@ def recorded(address: Address, *names: str, **more: object) -> Resource:
 
 def part(name: str, work: str, verb: Verb, identity: str | None = None) -> PlannedPart:
     """Return a planned part."""
-    return PlannedPart(Part(name, name, 1, Frozen(), (), work), verb, identity)
+    return PlannedPart(Part(name, name, 1, Frozen(), work), verb, identity)
 
 
 def change(address: Address, action: Action, **more: object) -> Change:
