@@ -155,7 +155,7 @@ def test_pictures_that_are_none(shop):
     shop.write("data/digits/1/cut.png", png(7)[:40])
     (shop.root / "data/digits/2").mkdir()
     said = Transcript(shop)
-    said.run("apply", "--yes", code=1, title="pictures that are none")
+    said.run("apply", "--yes", "--parallelism", "1", code=1, title="pictures that are none")
     said.run("logs", "dataset.digits", code=0)
     shop.write("data/digits/.specignore", "bad.png\nempty.png\n")
     (shop.root / "data/digits/1/cut.png").unlink()
