@@ -1,6 +1,6 @@
 """`python -m specforge` is the same command as `spec`."""
 
-from specforge.cli.app import main
+from specforge.cli.start import main
 
 if __name__ == "__main__":
     main()
