@@ -13,6 +13,7 @@ from specforge.core.state import Resource, State
 from specforge.core.values import Place
 from specforge.engine.events import ChangeEnded, ChangeStarted
 from specforge.engine.observe import where_raised, words_of
+from specforge.engine.removing import take_away
 from specforge.engine.runs import settle_run
 from specforge.engine.scheduler import run
 from specforge.engine.session import Session
@@ -65,7 +66,10 @@ def _do(session: Session, address: Address, change: Change | None, *, cancels: b
             settle_run(session, session.resources[address])
         if change is None:
             return ChangeEnded(session.clock(), address, action, "done", session.clock() - begun)
-        outcome = realise(session, change)
+        if change.spec is None:
+            outcome = take_away(session, change, session.resources.get(address))
+        else:
+            outcome = realise(session, change)
     except SpecforgeError as error:
         return _failure(session, address, action, begun, error)
     except Exception as error:  # noqa: BLE001 - a bug of ours or of a kind: what the others do is recorded all the same

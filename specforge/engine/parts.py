@@ -17,7 +17,7 @@ from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.digest import canonical_json, identity_of
 from specforge.core.errors import Cancelled, ExecutionError, SpecforgeError
-from specforge.core.queries import FindIdentity, Presence
+from specforge.core.queries import FindIdentity, LookAtArtifact, Presence, Seen
 from specforge.core.state import EndRun, Intent, Note, Resource
 from specforge.core.steps import Publish, RunJob, Step, place_of_step
 from specforge.core.values import EMPTY, IDENTITY, Frozen, Hole, Key, Place, StepRef, map_holes
@@ -64,14 +64,14 @@ def make_part(
     if identity == unchanged and replaces is None and not planned.again:
         return Made(identity, recipe, "cut off")
     publish = next((step for step in part.steps if isinstance(step, Publish)), None)
-    build = None if publish is None else _published_build(session, publish, identity)
-    if publish is not None and build not in (None, replaces) and not planned.again:
+    build, whole = (None, False) if publish is None else _published_build(session, publish, identity)
+    if publish is not None and whole and not planned.again:
         if planned.found is not None and planned.found.get("build") != build:
             raise _changed(resource.address, f"the store has build {build} of it now")
         return Made(identity, recipe, "reused", _take(session, resource, part, publish, identity))
     if planned.verb in (Verb.KEEP, Verb.FIND):
         raise _changed(resource.address, "what was to be reused is no longer in the store")
-    replaces = build if planned.again else replaces
+    replaces = build if build is not None else replaces
     if publish is not None and replaces is not None:
         part = replace(part, steps=tuple(replace(s, replaces=replaces) if s is publish else s for s in part.steps))
     return perform_part(session, resource, part, identity)
@@ -83,20 +83,28 @@ def _changed(address: Address, detail: str) -> ExecutionError:
     return ExecutionError(Diagnostic("SF405", summary, detail, hint=hint, address=address))
 
 
-def _published_build(session: Session, publish: Publish, identity: str) -> int | None:
-    query = FindIdentity(publish.store, identity, publish.series, publish.version)
+def _published_build(session: Session, publish: Publish, identity: str) -> tuple[int | None, bool]:
+    """Return the number of the build that the store has of this identity, and whether all of its data are there."""
+    seen = _ask(session, FindIdentity(publish.store, identity, publish.series, publish.version))
+    if seen.presence is Presence.ABSENT:
+        return None, False
+    build = int(seen.facts["build"])
+    return build, _ask(session, LookAtArtifact(publish.store, identity, build)).presence is Presence.PRESENT
+
+
+def _ask(session: Session, query: FindIdentity | LookAtArtifact) -> Seen:
     seen = observe([query], session.places)[query]
     if seen.presence is Presence.UNREACHABLE:
-        detail = f"{publish.store} cannot be reached: {seen.problem}"
+        detail = f"{query.store} cannot be reached: {seen.problem}"
         raise ExecutionError(Diagnostic("SF403", "Place unreachable", detail, hint="apply again when it answers"))
-    return None if seen.presence is Presence.ABSENT else int(seen.facts["build"])
+    return seen
 
 
 def _take(session: Session, resource: Resource, part: Part, publish: Publish, identity: str) -> Frozen:
     """Take a reference to what is already published, and the name it has (or gets) in this series."""
     step = replace(publish, identity=identity, trees=EMPTY, facts=EMPTY)
     if resource.intent is None:  # else a run of this part was left, whose intent tells of the reference as well
-        _write_intent(session, resource, replace(part, steps=(step,)), identity, 0)
+        write_intent(session, resource, replace(part, steps=(step,)), identity, 0)
     return perform_step(session, resource.address, step, Key(session.lineage, resource.address, identity, 0, step.name))
 
 
@@ -107,13 +115,14 @@ def perform_part(session: Session, resource: Resource, part: Part, identity: str
     """Perform the steps of a filled part under the next attempt; a run that ended badly is counted."""
     started = session.clock()
     attempt = _next_attempt(session, resource, part, identity)
-    jobs = _write_intent(session, resource, part, identity, attempt)
+    jobs = write_intent(session, resource, part, identity, attempt)
     try:
         outputs, worked = _perform_steps(session, resource.address, part, identity, attempt)
     except ExecutionError as error:
         if error.ended:
             outcome = "cancelled" if isinstance(error, Cancelled) else "failed"
-            end_run(session, resource, EndRun(identity, resource.address, outcome, error.diagnostics[0].detail))
+            counted = EndRun(identity, resource.address, outcome, error.diagnostics[0].detail)
+            end_run(session, replace(resource, intent=None), counted)
         raise
     ended = (EndRun(identity, resource.address, "succeeded"),) if jobs else ()
     seconds = max(session.clock() - started, worked)  # the jobs may have run for long before they were attached to
@@ -131,9 +140,9 @@ def _next_attempt(session: Session, resource: Resource, part: Part, identity: st
     return 1 + session.attempts.get(identity, 0)
 
 
-def end_run(session: Session, resource: Resource, *ended: EndRun) -> None:
-    """Count runs as ended and take the intent away, in one commit."""
-    session.put(replace(resource, intent=None), *ended)
+def end_run(session: Session, after: Resource, *ended: EndRun) -> None:
+    """Count runs as ended and record the resource as it is after them, in one commit."""
+    session.put(after, *ended)
     count(session, ended)
 
 
@@ -144,9 +153,10 @@ def count(session: Session, ended: tuple[EndRun, ...]) -> None:
             session.attempts[each.identity] = session.attempts.get(each.identity, 0) + 1
 
 
-def _write_intent(
+def write_intent(
     session: Session, resource: Resource, part: Part, identity: str, attempt: int
 ) -> tuple[tuple[Place, str], ...]:
+    """Record durably what is about to be done; returns the jobs that it will start, by place and run key."""
     steps = [step for step in part.steps if isinstance(step, RunJob)]
     keys = [(step, Key(session.lineage, resource.address, identity, attempt, step.name)) for step in steps]
     jobs = tuple((step.place, key.id) for step, key in keys)

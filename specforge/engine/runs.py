@@ -8,7 +8,7 @@ from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import Cancelled, ExecutionError
 from specforge.core.queries import FindIdentity, LookAtJob, Presence
 from specforge.core.state import EndRun, Intent, Resource, Status
-from specforge.core.steps import Publish
+from specforge.core.steps import Publish, Release
 from specforge.core.values import EMPTY
 from specforge.engine.events import RunEnded
 from specforge.engine.observe import blamed, observe
@@ -17,36 +17,41 @@ from specforge.engine.session import Session
 from specforge.engine.versions import let_go, recorded_or_new, with_version
 from specforge.planner.removal import builds_of
 
+REMOVAL = "removal"
+"""The name of the part in the intent of something that is being taken away."""
 
-def settle_run(session: Session, resource: Resource, taken: str | None = None) -> Resource:
+
+def settle_run(session: Session, resource: Resource, *, taken: bool = False) -> Resource:
     """Deal with the run that the resource's intent left, so that nothing else runs when new work begins.
 
-    `taken`: the identity to which a reference was taken just now and is not recorded yet. Returns the resource without
-    the intent. Raises ExecutionError if the place of the run cannot be asked, or if the run cannot be ended.
+    `taken`: the run is not needed, because a reference to what it would give was taken just now; the intent stays,
+    without the run, until that is recorded. Returns the resource, else without the intent. Raises ExecutionError if the
+    place of the run cannot be asked, or if the run cannot be ended.
     """
     intent = resource.intent
     if intent is None:
         return resource
     state = _state_of(session, intent)
-    if state is not None and session.settings.finish_running:
+    if state is not None and session.settings.finish_running and not taken:
         _finish(session, resource, intent)
         return session.resources[resource.address]
     if state is not None:
         _cancel(session, intent)
-    if intent.identity != taken:
+    if not taken:
         _let_go_of_published(session, resource, intent)
+    after = replace(resource, intent=replace(intent, jobs=()) if taken else None)
     if state is None:
-        session.put(replace(resource, intent=None))  # nothing had been started
+        session.put(after)  # nothing had been started
     else:
-        _tell_ended(session, resource, intent, "cancelled" if state == "running" else "discarded")
+        _tell_ended(session, after, intent, "cancelled" if state == "running" else "discarded")
     return session.resources[resource.address]
 
 
-def _tell_ended(session: Session, resource: Resource, intent: Intent, outcome: str) -> None:
+def _tell_ended(session: Session, after: Resource, intent: Intent, outcome: str) -> None:
     why = "no longer wanted"
-    end_run(session, resource, EndRun(intent.identity, resource.address, outcome, why))
+    end_run(session, after, EndRun(intent.identity, after.address, outcome, why))
     discard_jobs(session, intent.jobs)
-    session.sink(RunEnded(session.clock(), resource.address, outcome, why))
+    session.sink(RunEnded(session.clock(), after.address, outcome, why))
 
 
 def _state_of(session: Session, intent: Intent) -> str | None:
@@ -83,7 +88,11 @@ def _let_go_of_published(session: Session, resource: Resource, intent: Intent) -
         steps = decode_part(intent.part).steps
     except ExecutionError:
         return
-    for step in (each for each in steps if isinstance(each, Publish)):
+    for step in steps:
+        if isinstance(step, Release):  # a removal that was killed, and is no longer wished: nothing more is deleted
+            let_go(session, resource.address, step.store, [(step.identity, step.build)])
+        if not isinstance(step, Publish):
+            continue
         query = FindIdentity(step.store, intent.identity)
         seen = observe([query], session.places)[query]
         if seen.presence is Presence.PRESENT:

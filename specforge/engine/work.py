@@ -10,17 +10,17 @@ from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity
 from specforge.core.digest import identity_of
 from specforge.core.errors import ExecutionError
-from specforge.core.state import DropResource, Evidence, Intent, Resource, Status, Version
-from specforge.core.steps import Refusal, Unpublish, judge
-from specforge.core.values import EMPTY, Frozen, Key
-from specforge.engine.parts import Made, count, discard_jobs, make_part, perform_step
+from specforge.core.state import Evidence, Intent, Resource, Status, Version
+from specforge.core.steps import Refusal, judge
+from specforge.core.values import EMPTY, Frozen
+from specforge.engine.parts import Made, count, discard_jobs, make_part
 from specforge.engine.runs import settle_run
 from specforge.engine.session import Session
 from specforge.engine.versions import let_go, no_longer_recorded, recorded_or_new, with_version
 from specforge.planner.compute import runs_at
 from specforge.planner.outputs import input_mark, recorded_outputs, version_outputs
-from specforge.planner.plan import Action, Change, PlannedPart, Verb
-from specforge.planner.removal import builds_of, release_steps
+from specforge.planner.plan import Change, PlannedPart, Verb
+from specforge.planner.removal import builds_of
 from specforge.schemas.kind import Lifecycle
 
 
@@ -35,12 +35,8 @@ class Outcome:
 
 
 def realise(session: Session, change: Change) -> Outcome:
-    """Make one change true and record it; raises ExecutionError or StateError."""
-    resource = session.resources.get(change.address)
-    if change.spec is None:
-        return _remove(session, change, resource)
-    if resource is None:
-        resource = Resource(change.address, change.lifecycle, "{}")
+    """Make one wish true and record it; raises ExecutionError or StateError."""
+    resource = session.resources.get(change.address) or Resource(change.address, change.lifecycle, "{}")
     if change.lifecycle == Lifecycle.DEFINITION.value:
         return _define(session, change, resource)
     if change.lifecycle == Lifecycle.PLACE.value:
@@ -151,7 +147,7 @@ def _make(
     left = session.resources.get(resource.address, resource)
     begun = left.intent if left.intent is not None and left.intent.part_name == planned.part.name else None
     if begun is not None and (made.how == "cut off" or (made.how == "reused" and begun.jobs)):
-        settle_run(session, left, taken=made.identity if made.how == "reused" else None)
+        settle_run(session, left, taken=made.how == "reused")
     return made
 
 
@@ -276,34 +272,3 @@ def _figure_words(change: Change, figures: Mapping[str, Any]) -> str:
         if isinstance(figures.get(name), int | float) and not isinstance(figures[name], bool)
     ]
     return ", ".join(numbers[:3])
-
-
-# ---- what is taken away ----
-
-
-def _remove(session: Session, change: Change, resource: Resource | None) -> Outcome:
-    if resource is None:
-        return Outcome("done")
-    planned = builds_of(change.before.versions) if change.before is not None else ()
-    if resource.intent is not None:
-        resource = settle_run(session, resource)
-    finished = [each for each in builds_of(resource.versions) if each not in planned]
-    store, delete = resource.place or change.place, change.action is Action.DELETE
-    more = release_steps(store, finished, delete=delete) if store is not None else ()
-    refused: list[Diagnostic] = []
-    for step in (*change.steps, *more):
-        key = Key(session.lineage, change.address, resource.identity or "", 0, step.name)
-        try:
-            perform_step(session, change.address, step, key)
-        except ExecutionError as error:
-            if not (isinstance(step, Unpublish) and error.refusal):
-                raise
-            refused.extend(error.diagnostics)
-    session.writer.record(DropResource(change.address))
-    with session.guard:
-        session.resources.pop(change.address, None)
-    session.outputs.pop(change.address, None)
-    if refused:
-        return Outcome("refused", words="the data are kept: others use them", diagnostics=tuple(refused))
-    gone = "forgotten" if change.action is Action.FORGET else "deleted"
-    return Outcome("done", words="; ".join(filter(None, [gone, change.note])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from specforge.core.queries import FindIdentity, Presence, Seen
+from specforge.core.queries import FindIdentity, LookAtArtifact, Presence, Seen
 from specforge.core.state import Status, Version
 from specforge.core.steps import Refusal, judge, place_of_step
 from specforge.core.values import EMPTY, Frozen, Place
@@ -37,7 +37,8 @@ class Fate:
     """What is to be done about one part, and what is known of the outcome.
 
     `outputs` are the artifact's if known; `figures` the evidence's. `version` is the (predicted) name, `known` a
-    version in the record that has this identity. `lost`: words about what is gone from the store.
+    version in the record that has this identity. `lost`: words about what is gone from the store. `asked`: whether what
+    was found there is whole is not known yet.
     """
 
     planned: PlannedPart
@@ -46,6 +47,7 @@ class Fate:
     version: str | None = None
     known: Version | None = None
     lost: str = ""
+    asked: bool = False
 
 
 class _UnansweredError(Exception):
@@ -65,6 +67,8 @@ def settle_artifact(planning: Planning, node: Node) -> Settled:
             return refused
         output = _output_fate(planning, node, identity)
         evidence = _evidence_fate(planning, node, output)
+        if output.asked:
+            return Settled(None)
     except _UnansweredError:
         return Settled(None)
     except _BlockedError as blocked:
@@ -123,7 +127,8 @@ def _kept_output(planning: Planning, node: Node, current: Version, identity: str
     head = node.desire.parts[0]
     if _is_lost(planning, node, current):
         elsewhere = _looked_up_output(planning, node, identity, None, requested=False)
-        if elsewhere.planned.found is not None and elsewhere.planned.found.get("build") != current.build:
+        planned = elsewhere.planned
+        if (planned.found or {"build": planned.replaces})["build"] not in (None, current.build):
             return replace(elsewhere, lost=_LOST)  # somebody else has made it again already
         planned = PlannedPart(head, Verb.MAKE, identity, replaces=current.build)
         return Fate(planned, version=current.version, known=current, lost=_LOST)
@@ -150,6 +155,8 @@ def _looked_up_output(planning: Planning, node: Node, identity: str, known: Vers
     desire, head = node.desire, node.desire.parts[0]
     place = _place(node)
     seen = planning.ask(FindIdentity(place, identity, desire.series, desire.pinned))
+    if known is not None:
+        planning.ask(LookAtArtifact(place, identity, known.build))  # most probably it is this one
     if seen is None:
         raise _UnansweredError
     if seen.presence is Presence.UNREACHABLE:
@@ -159,9 +166,18 @@ def _looked_up_output(planning: Planning, node: Node, identity: str, known: Vers
     if seen.presence is Presence.ABSENT or requested:
         replaces = seen.facts.get("build") if requested else None
         return Fate(PlannedPart(head, Verb.MAKE, identity, replaces=replaces, again=requested), version=following)
-    version = desire.pinned or seen.facts.get("version") or following
-    planned = PlannedPart(head, Verb.FIND, identity, found=seen.facts)
-    return Fate(planned, found_outputs(place, seen, identity, version), version=version, known=known)
+    version, build = desire.pinned or seen.facts.get("version") or following, int(seen.facts["build"])
+    look = planning.ask(LookAtArtifact(place, identity, build))  # what is lost is no use to anybody
+    if look is not None and look.presence is Presence.UNREACHABLE:
+        _unreachable(planning, node, look)
+    if look is not None and look.presence is Presence.ABSENT:
+        planned = PlannedPart(head, Verb.MAKE, identity, replaces=build)
+        return Fate(planned, version=version, known=known, lost=_LOST)
+    planned, outputs = (
+        PlannedPart(head, Verb.FIND, identity, found=seen.facts),
+        found_outputs(place, seen, identity, version),
+    )
+    return Fate(planned, outputs, version=version, known=known, asked=look is None)
 
 
 def _check_pin(planning: Planning, node: Node, identity: str, seen: Seen) -> None:

@@ -1,0 +1,64 @@
+"""Take away what is no longer wished. What is left to do is recorded before anything is taken away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specforge.core.diagnostics import Diagnostic
+from specforge.core.errors import ExecutionError
+from specforge.core.state import DropResource, Resource
+from specforge.core.steps import Step, Unpublish
+from specforge.core.values import EMPTY, Key
+from specforge.engine.parts import decode_part, perform_step, write_intent
+from specforge.engine.runs import REMOVAL, settle_run
+from specforge.engine.session import Session
+from specforge.engine.work import Outcome
+from specforge.planner.plan import Action, Change
+from specforge.planner.removal import builds_of, release_steps
+from specforge.schemas.kind import Part
+
+
+def take_away(session: Session, change: Change, resource: Resource | None) -> Outcome:
+    """Take the resource away and drop its record; raises ExecutionError or StateError."""
+    if resource is None:
+        return Outcome("done")
+    steps = _steps(session, change, resource)
+    resource = session.resources[change.address]
+    if resource.versions and steps:
+        # Killed from here on, the record names nothing that may be gone, and the steps that are left.
+        bare = replace(resource, versions=(), current=None, below_accept=())
+        write_intent(session, bare, Part(REMOVAL, REMOVAL, 0, EMPTY, "remove", steps), "", 0)
+    refused: list[Diagnostic] = []
+    for step in steps:
+        try:
+            perform_step(session, change.address, step, Key(session.lineage, change.address, "", 0, step.name))
+        except ExecutionError as error:
+            if not (isinstance(step, Unpublish) and error.refusal):
+                raise
+            refused.extend(error.diagnostics)
+    session.writer.record(DropResource(change.address))
+    with session.guard:
+        session.resources.pop(change.address, None)
+    session.outputs.pop(change.address, None)
+    if refused:
+        return Outcome("refused", words="the data are kept: others use them", diagnostics=tuple(refused))
+    gone = "forgotten" if change.action is Action.FORGET else "deleted"
+    return Outcome("done", words="; ".join(filter(None, [gone, change.note])))
+
+
+def _steps(session: Session, change: Change, resource: Resource) -> tuple[Step, ...]:
+    """Return the plan's steps, and those for what the plan could not know: a run that is finished first, an earlier
+    removal that was killed.
+    """
+    delete = change.action is Action.DELETE
+    more: list[Step] = []
+    if resource.intent is not None and resource.intent.part_name == REMOVAL:
+        begun = decode_part(resource.intent.part).steps
+        more = [step for step in begun if delete or not isinstance(step, Unpublish)]
+    elif resource.intent is not None:
+        resource = settle_run(session, resource)
+    planned = builds_of(change.before.versions) if change.before is not None else ()
+    finished = [each for each in builds_of(resource.versions) if each not in planned]
+    if resource.place is not None:
+        more.extend(release_steps(resource.place, finished, delete=delete))
+    return tuple(dict.fromkeys([*change.steps, *more]))
