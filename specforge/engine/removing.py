@@ -9,7 +9,7 @@ from specforge.core.errors import ExecutionError
 from specforge.core.state import DropResource, Resource
 from specforge.core.steps import Step, Unpublish
 from specforge.core.values import EMPTY, Key
-from specforge.engine.parts import decode_part, perform_step, write_intent
+from specforge.engine.parts import perform_step, steps_begun, write_intent
 from specforge.engine.runs import REMOVAL, settle_run
 from specforge.engine.session import Session
 from specforge.engine.work import Outcome
@@ -53,8 +53,7 @@ def _steps(session: Session, change: Change, resource: Resource) -> tuple[Step, 
     delete = change.action is Action.DELETE
     more: list[Step] = []
     if resource.intent is not None and resource.intent.part_name == REMOVAL:
-        begun = decode_part(resource.intent.part).steps
-        more = [step for step in begun if delete or not isinstance(step, Unpublish)]
+        more = [step for step in steps_begun(resource.intent) if delete or not isinstance(step, Unpublish)]
     elif resource.intent is not None:
         resource = settle_run(session, resource)
     planned = builds_of(change.before.versions) if change.before is not None else ()

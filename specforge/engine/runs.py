@@ -12,7 +12,7 @@ from specforge.core.steps import Publish, Release
 from specforge.core.values import EMPTY
 from specforge.engine.events import RunEnded
 from specforge.engine.observe import blamed, observe
-from specforge.engine.parts import count, decode_part, discard_jobs, end_run, perform_part
+from specforge.engine.parts import count, decode_part, discard_jobs, end_run, perform_part, steps_begun
 from specforge.engine.session import Session
 from specforge.engine.versions import let_go, recorded_or_new, with_version
 from specforge.planner.removal import builds_of
@@ -29,8 +29,7 @@ def settle_run(session: Session, resource: Resource, *, taken: bool = False) -> 
     place of the run cannot be asked, or if the run cannot be ended.
     """
     intent = resource.intent
-    if intent is None:
-        return resource
+    assert intent is not None, f"{resource.address}: no run was left"
     state = _state_of(session, intent)
     if state is not None and session.settings.finish_running and not taken:
         _finish(session, resource, intent)
@@ -84,11 +83,7 @@ def _let_go_of_published(session: Session, resource: Resource, intent: Intent) -
 
     A store that does not answer, or an intent of another release, keeps nothing from going on: the reference stays.
     """
-    try:
-        steps = decode_part(intent.part).steps
-    except ExecutionError:
-        return
-    for step in steps:
+    for step in steps_begun(intent):
         if isinstance(step, Release):  # a removal that was killed, and is no longer wished: nothing more is deleted
             let_go(session, resource.address, step.store, [(step.identity, step.build)])
         if not isinstance(step, Publish):
