@@ -8,14 +8,14 @@ from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ExecutionError
 from specforge.core.state import DropResource, Resource
 from specforge.core.steps import Step, Unpublish
-from specforge.core.values import EMPTY, Key
-from specforge.engine.parts import perform_step, steps_begun, write_intent
-from specforge.engine.runs import REMOVAL, settle_run
+from specforge.core.values import Key
+from specforge.engine.parts import perform_step, steps_begun
+from specforge.engine.runs import settle_run
 from specforge.engine.session import Session
+from specforge.engine.versions import RELEASE, release_intent
 from specforge.engine.work import Outcome
 from specforge.planner.plan import Action, Change
 from specforge.planner.removal import builds_of, release_steps
-from specforge.schemas.kind import Part
 
 
 def take_away(session: Session, change: Change, resource: Resource | None) -> Outcome:
@@ -27,7 +27,7 @@ def take_away(session: Session, change: Change, resource: Resource | None) -> Ou
     if resource.versions and steps:
         # Killed from here on, the record names nothing that may be gone, and the steps that are left.
         bare = replace(resource, versions=(), current=None, below_accept=())
-        write_intent(session, bare, Part(REMOVAL, REMOVAL, 0, EMPTY, "remove", steps), "", 0)
+        session.put(replace(bare, intent=release_intent(session, steps)))
     refused: list[Diagnostic] = []
     for step in steps:
         try:
@@ -52,7 +52,7 @@ def _steps(session: Session, change: Change, resource: Resource) -> tuple[Step, 
     """
     delete = change.action is Action.DELETE
     more: list[Step] = []
-    if resource.intent is not None and resource.intent.part_name == REMOVAL:
+    if resource.intent is not None and resource.intent.part_name == RELEASE:
         more = [step for step in steps_begun(resource.intent) if delete or not isinstance(step, Unpublish)]
     elif resource.intent is not None:
         resource = settle_run(session, resource)

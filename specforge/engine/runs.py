@@ -17,9 +17,6 @@ from specforge.engine.session import Session
 from specforge.engine.versions import let_go, recorded_or_new, with_version
 from specforge.planner.removal import builds_of
 
-REMOVAL = "removal"
-"""The name of the part in the intent of something that is being taken away."""
-
 
 def settle_run(session: Session, resource: Resource, *, taken: bool = False) -> Resource:
     """Deal with the run that the resource's intent left, so that nothing else runs when new work begins.
@@ -84,16 +81,17 @@ def _let_go_of_published(session: Session, resource: Resource, intent: Intent) -
     A store that does not answer, or an intent of another release, keeps nothing from going on: the reference stays.
     """
     for step in steps_begun(intent):
-        if isinstance(step, Release):  # a removal that was killed, and is no longer wished: nothing more is deleted
-            let_go(session, resource.address, step.store, [(step.identity, step.build)])
-        if not isinstance(step, Publish):
+        build = None
+        if isinstance(step, Release):  # of a removal, too, that was killed and is not wished any more
+            build = (step.identity, step.build)
+        if isinstance(step, Publish):
+            query = FindIdentity(step.store, intent.identity)
+            seen = observe([query], session.places)[query]
+            build = (intent.identity, int(seen.facts["build"])) if seen.presence is Presence.PRESENT else None
+        if build is None or not isinstance(step, Release | Publish):
             continue
-        query = FindIdentity(step.store, intent.identity)
-        seen = observe([query], session.places)[query]
-        if seen.presence is Presence.PRESENT:
-            build = (intent.identity, int(seen.facts["build"]))
-            if not step.store.is_at(resource.place) or build not in builds_of(resource.versions):
-                let_go(session, resource.address, step.store, [build])
+        if not step.store.is_at(resource.place) or build not in builds_of(resource.versions):
+            let_go(session, resource.address, step.store, [build])
 
 
 def _finish(session: Session, resource: Resource, intent: Intent) -> None:

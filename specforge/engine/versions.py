@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 
+from specforge.core import codec
 from specforge.core.address import Address
-from specforge.core.state import Resource, Status, Version
+from specforge.core.state import EndRun, Intent, Resource, Status, Version
+from specforge.core.steps import Step
 from specforge.core.values import EMPTY, Frozen, Key, Place
 from specforge.engine.parts import Made, perform_step
 from specforge.engine.session import Session
 from specforge.planner.removal import Build, builds_of, release_steps
+from specforge.schemas.kind import Part
+
+RELEASE = "release"
+"""The name of the part in the intent to let go of something."""
 
 
 def recorded_or_new(resource: Resource, made: Made, inputs: Frozen, now: float, status: Status) -> Version:
@@ -74,6 +81,28 @@ def let_go(session: Session, address: Address, store: Place | None, builds: Iter
     """Take the resource's references to these builds away; raises ExecutionError."""
     for step in release_steps(store, builds) if store is not None else ():
         perform_step(session, address, step, Key(session.lineage, address, "", 0, step.name))
+
+
+def record_and_let_go(
+    session: Session, after: Resource, store: Place | None, builds: tuple[Build, ...], *ended: EndRun
+) -> None:
+    """Record the resource, then take its references to these builds away: none is recorded that it does not have.
+
+    A kill in between leaves an intent that says what is left to do. Raises ExecutionError.
+    """
+    if store is None or not builds:
+        session.put(after, *ended)
+        return
+    steps = release_steps(store, builds)
+    session.put(replace(after, intent=release_intent(session, steps)), *ended)
+    let_go(session, after.address, store, builds)
+    session.put(after)
+
+
+def release_intent(session: Session, steps: tuple[Step, ...]) -> Intent:
+    """Return the intent to let go of something: its steps may be performed at any later time."""
+    body = json.dumps(codec.encode(Part(RELEASE, RELEASE, 0, EMPTY, "release", steps)))
+    return Intent(session.operation, RELEASE, "", 0, body, (), session.clock(), "release")
 
 
 def no_longer_recorded(before: Resource, after: Resource) -> tuple[Build, ...]:

@@ -16,7 +16,7 @@ from specforge.core.values import EMPTY, Frozen
 from specforge.engine.parts import Made, count, discard_jobs, make_part
 from specforge.engine.runs import settle_run
 from specforge.engine.session import Session
-from specforge.engine.versions import let_go, no_longer_recorded, recorded_or_new, with_version
+from specforge.engine.versions import no_longer_recorded, record_and_let_go, recorded_or_new, with_version
 from specforge.planner.compute import runs_at
 from specforge.planner.outputs import input_mark, recorded_outputs, version_outputs
 from specforge.planner.plan import Change, PlannedPart, Verb
@@ -82,39 +82,46 @@ def _publish(session: Session, change: Change, resource: Resource) -> Outcome:
     planned, *others = change.parts
     if resource.place is None:
         resource = replace(resource, place=change.place)  # also on a record that holds an intent only
-    current = resource.current_version if resource.place is not None and resource.place.is_at(change.place) else None
+    current = None if _has_moved(resource, change) else resource.current_version
     resource = _without_stale_run(session, change, resource)
     stays = current is not None and planned.verb is not Verb.FIND and not _renamed(change, current)
     unchanged = current.identity if current is not None and stays else None
     output = _make(session, resource, planned, {}, unchanged)
-    resource, left = _moved(session, session.resources.get(change.address, resource), change)
+    resource, left = session.resources.get(change.address, resource), None
     if output.how == "cut off" and current is not None:
         version = current
     else:
         status = Status.UNJUDGED if others else Status.READY
-        version = recorded_or_new(resource, output, _inputs(session, change), session.clock(), status)
+        here = replace(resource, place=change.place)
+        if _has_moved(resource, change):
+            here = replace(here, versions=(), current=None, below_accept=())  # they lie in the store that was left
+        version = recorded_or_new(here, output, _inputs(session, change), session.clock(), status)
         # Published and recorded before it is judged: a kill during the evaluation does not lose it.
-        session.put(_without_intent(with_version(resource, version), planned), *output.ended)
-        count(session, output.ended)
-        discard_jobs(session, output.jobs)
+        left = _record_output(session, resource, _without_intent(with_version(here, version), planned), output)
     evidence = _evidence(session, change, others, version, output)
     outcome = _record(session, change, version, (output, evidence))
-    return replace(outcome, diagnostics=left)
+    return replace(outcome, diagnostics=(left,)) if left else outcome
 
 
-def _moved(session: Session, resource: Resource, change: Change) -> tuple[Resource, tuple[Diagnostic, ...]]:
-    """Return the record without what lies in a store that was left, and warnings of references that stay there."""
-    if change.place is not None and change.place.is_at(resource.place):
-        return replace(resource, place=change.place), ()
-    left: tuple[Diagnostic, ...] = ()
+def _has_moved(resource: Resource, change: Change) -> bool:
+    return change.place is not None and not change.place.is_at(resource.place)
+
+
+def _record_output(session: Session, before: Resource, after: Resource, output: Made) -> Diagnostic | None:
+    """Record the version; returns a warning if the store that was left cannot be told so."""
+    builds = () if after.place is None or after.place.is_at(before.place) else builds_of(before.versions)
+    warning = None
     try:
-        let_go(session, change.address, resource.place, builds_of(resource.versions))
+        record_and_let_go(session, after, before.place, builds, *output.ended)
     except ExecutionError as error:
-        # The store may have been left because it is gone.
-        detail = f"{resource.place} keeps the data of {change.address} as used: {error.diagnostics[0].detail}"
+        # It may have been left because it is gone.
+        detail = f"{before.place} keeps the data of {after.address} as used: {error.diagnostics[0].detail}"
         summary = "The store that was left still has references"
-        left = (Diagnostic("SF407", summary, detail, Severity.WARNING, address=change.address),)
-    return replace(resource, place=change.place, versions=(), current=None, below_accept=()), left
+        warning = Diagnostic("SF407", summary, detail, Severity.WARNING, address=after.address)
+        session.put(after)
+    count(session, output.ended)
+    discard_jobs(session, output.jobs)
+    return warning
 
 
 def _without_intent(resource: Resource, planned: PlannedPart) -> Resource:
@@ -208,8 +215,7 @@ def _record(session: Session, change: Change, version: Version, made: tuple[Made
         waits_for=change.waits_for,
         below_accept=tuple(map(str, refusals)) if is_current else _below_of(resource, status),
     )
-    let_go(session, change.address, kept.place, no_longer_recorded(resource, kept))
-    session.put(kept, *ended)
+    record_and_let_go(session, kept, kept.place, no_longer_recorded(resource, kept), *ended)
     count(session, ended)
     if evidence is not None:
         discard_jobs(session, evidence.jobs)

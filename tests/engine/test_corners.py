@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from fakes import ALL, STORE, User, program, world
 from test_left_runs import killed_while_training
+from test_moves import OTHER_STORE, moved
 from test_surprises import Spoiled, apply_with
 from test_versions_applied import recorded, references
 
@@ -23,6 +24,7 @@ from specforge.engine.parts import decode_part
 from specforge.engine.removing import take_away
 from specforge.executors.fake import FakeExecutors, Fault, Made, SimulatedCrash
 from specforge.planner.plan import Action, Change, Plan
+from specforge.state.memory import CommitFault, FaultyBackend
 
 TRAINING = Address("training", "digits")
 DATASET = Address("dataset", "digits")
@@ -238,6 +240,48 @@ def test_a_destroy_that_was_killed(delete, then):
             assert references(user) == set()
 
 
+def killed_at_each_effect(documents, **edit):
+    """Users whose apply of this edit was killed at each of its effects in turn."""
+    for number in itertools.count():
+        user = User(world())
+        user.apply()
+        user.documents = documents
+        if edit:
+            user.edit("digits", "TrainingJob", **edit)
+        user.world.faults = {len(user.world.points) + number: Fault.CRASH}
+        try:
+            user.apply(parallelism=1)
+        except SimulatedCrash:
+            user.world.heal()
+            yield user
+        else:
+            return
+
+
+EVALUATED = {"data": "digits", "samples": 2}
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize(
+    ("documents", "edit"),
+    [((*moved(ALL, store="elsewhere"), OTHER_STORE), {}), (ALL, {"evaluate": EVALUATED})],
+    ids=["moved", "evaluated anew"],
+)
+def test_references_that_are_left_when_an_apply_is_killed(documents, edit, back):
+    """What is recorded is always held; what is no longer recorded is let go of by the next change, or the way back."""
+    for user in killed_at_each_effect(documents, **edit):
+        assert recorded(user) <= references(user)
+        if back:
+            user.documents = ALL
+        assert not user.apply().failed
+        assert recorded(user) <= references(user)
+        assert user.plan().empty
+        user.edit("digits", "TrainingJob", parameters={"C": 3.0})
+        user.edit("digits", "Dataset", split={"train": 0.5, "eval": 0.5, "seed": 1})
+        assert not user.apply().failed
+        assert recorded(user) == references(user)
+
+
 def test_data_are_deleted_only_when_that_is_asked_for_again():
     """A killed destroy --delete-artifacts, then a plain destroy: what is left of the data stays."""
     user = next(killed_destroys(delete=True))
@@ -285,6 +329,49 @@ def test_two_edits_while_the_evaluation_runs(user):
         user.world.check()
         assert user.plan().empty
         assert recorded(user) == references(user)
+
+
+def test_the_trace_of_an_evaluation_outlives_the_record_of_its_version(user):
+    """Killed while it is evaluated, killed again when the version is taken up: the job is still known, and ended."""
+
+    class Slow(FakeExecutors):
+        def of(self, place):
+            return self
+
+        def __getattr__(self, name):
+            return getattr(super().of(None), name)
+
+        def perform(self, step, context):
+            if step.name == "evaluate":
+                user.world.faults = {("after", "job start"): Fault.CRASH}
+            return super().of(None).perform(step, context)
+
+    with pytest.raises(SimulatedCrash):
+        apply_with(user, Slow(user.world), parallelism=1)
+    user.world.heal()
+    running = [job for job in user.world.jobs.values() if job.running]
+    assert [job.call.step.name for job in running] == ["evaluate"]
+    sound = user.backend
+    user.backend = FaultyBackend(sound, {1: CommitFault("after", SimulatedCrash("again"))})
+    with pytest.raises(SimulatedCrash):
+        user.apply(parallelism=1)
+    user.backend = sound
+    user.edit("digits", "TrainingJob", evaluate=None)
+    assert not user.apply().failed
+    assert not any(job.running for job in user.world.jobs.values())
+    user.world.check()
+    assert recorded(user) == references(user)
+
+
+def test_records_that_name_each_other_can_be_destroyed(user):
+    """Two trainings changed places, and only one of the records could be made: an order is found all the same."""
+    user.apply()
+    finer = Address("training", "finer")
+    record = user.state.resources[TRAINING]
+    put(user, replace(record, waits_for=(*record.waits_for, finer)))
+    assert TRAINING in user.state.resources[finer].waits_for
+    assert not user.destroy().failed
+    assert user.state.resources == {}
 
 
 def test_a_program_that_leaves_nothing(user):

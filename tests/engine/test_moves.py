@@ -107,10 +107,14 @@ def test_other_settings_of_a_store_keep_what_lies_in_it(user):
 def test_a_moved_store_leaves_no_reference_in_the_old_one(user):
     """What is no longer recorded there is not kept for us there."""
     user.apply()
-    user.documents = (*moved(ALL, store="elsewhere"), OTHER_STORE)
+    user.edit("digits", "TrainingJob", parameters={"C": 3.0})
+    user.apply()
+    user.documents = (*moved(user.documents, store="elsewhere"), OTHER_STORE)
     result = user.apply()
     assert not result.failed, result.outcomes
     assert user.plan().empty
+    assert [each.version for each in user.state.resources[DIGITS].versions] == ["V0001"]
+    assert user.state.resources[DIGITS].place.id == "elsewhere"
     old = user.world.store(Place("fake-store", "artifacts"))
     assert not any(holders for holders in old.references.values())
 

@@ -8,14 +8,13 @@ from test_left_runs import killed_while_training
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity
-from specforge.core.errors import ExecutionError, PluginError, StateError
+from specforge.core.errors import ExecutionError, PluginError
 from specforge.core.steps import RunJob
 from specforge.core.values import Place
 from specforge.engine.apply import apply
 from specforge.engine.events import ChangeEnded, ChangeStarted, Ended, RunEnded, Started
-from specforge.engine.session import ApplySettings, Interrupts
+from specforge.engine.session import ApplySettings
 from specforge.executors.fake import FakeExecutors, Fault, Made
-from specforge.state.memory import CommitFault, FaultyBackend
 
 TRAINING = Address("training", "digits")
 OTHER = Address("training", "other")
@@ -287,11 +286,12 @@ def test_another_build_than_the_planned_one_is_not_taken(user):
     user.apply()
     clone = User(user.world)
     plan = clone.plan()
-    user.world.program = lambda call: Made({p: c + b"!" for p, c in program(call).files.items()}, ())
-    user.world.program = lambda call: other_model(call)
+    user.world.program = other_model
     user.apply(user.plan(replace=(TRAINING,)))
     result = clone.apply(plan)
     assert result.outcomes[TRAINING].outcome == "failed"
+    assert [each.code for each in result.outcomes[TRAINING].diagnostics] == ["SF405"]
+    assert TRAINING not in clone.state.resources
     assert not clone.apply().failed
     assert clone.plan().empty
 
@@ -311,104 +311,3 @@ def test_work_that_somebody_else_did_since_the_plan_is_not_done_again(user):
     assert not user.apply(plan).failed
     assert len(user.world.jobs) == jobs
     assert user.plan().empty
-
-
-# ---- how it ends ----
-
-
-def test_an_apply_that_did_everything_was_not_interrupted(user):
-    """A stop that came too late to stop anything."""
-    interrupts = Interrupts()
-    last = []
-
-    def sink(event):
-        last.append(event)
-        if isinstance(event, ChangeEnded) and event.address == Address("training", "finer"):
-            interrupts.stop()
-
-    result = apply_with(user, FakeExecutors(user.world), sink=sink, interrupts=interrupts)
-    assert (result.failed, result.interrupted) == (False, False)
-    assert last[-1].outcome == "done"
-
-
-def test_a_stop_in_between_is_an_interruption(user):
-    """What was not begun is skipped."""
-    interrupts = Interrupts()
-
-    def sink(event):
-        user.events.append(event)
-        if isinstance(event, ChangeEnded) and event.address == Address("dataset", "digits"):
-            interrupts.stop()
-
-    result = apply_with(user, FakeExecutors(user.world), sink=sink, interrupts=interrupts, parallelism=1)
-    assert result.interrupted
-    assert result.outcomes[TRAINING].outcome == "skipped"
-    assert user.events[-1].outcome == "interrupted"
-    check_events(user)
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_state_that_cannot_be_written_fails_what_it_is_about(user, when):
-    """The change fails with the state's words; afterwards nothing is lost and nothing is done twice."""
-    problem = StateError(Diagnostic("SF399", "The state cannot be written", "simulated"))
-    for number in range(1, 14):
-        user = User(world())
-        sound, user.backend = user.backend, FaultyBackend(user.backend, {number: CommitFault(when, problem)})
-        assert user.apply(parallelism=1).failed
-        check_events(user)
-        user.backend = sound
-        assert not user.apply().failed
-        user.world.check()
-        assert user.world.reruns() == {}
-        assert user.plan().empty
-
-
-@pytest.mark.parametrize("parallelism", [1, 2, 8, 32])
-def test_as_many_at_once_as_one_likes(parallelism):
-    """The result is the same."""
-    user = User(world())
-    user.documents = (*ALL, *({**INDEPENDENT, "name": f"n{n}", "seed": n} for n in range(12)))
-    assert not user.apply(parallelism=parallelism).failed
-    check_events(user)
-    user.world.check()
-    assert user.plan().empty
-
-
-def test_something_unreachable_ends_once(user):
-    """A place that cannot be asked: each of its resources is told once, and the counts are right."""
-    user.apply()
-    user.events.clear()
-    user.edit("digits", "TrainingJob", parameters={"C": 2.0})
-    user.edit("digits", "Dataset", description="new")
-    killed = user.plan()
-    assert killed.pending
-    user.world.unreachable.add("fake-store:artifacts")
-    result = user.apply()
-    assert result.failed
-    assert not result.interrupted
-    check_events(user)
-
-
-def test_an_unwanted_run_of_something_unreachable_is_told_once(user):
-    """Its run is ended at the pool although its store does not answer."""
-    user.world.long = {"train"}
-    killed_while_training(user)
-    user.events.clear()
-    user.documents = tuple(each for each in ALL if each["kind"] != "TrainingJob")
-    user.world.unreachable.add("fake-store:artifacts")
-    user.apply()
-    check_events(user)
-    user.world.heal()
-    assert not user.apply().failed
-    assert user.plan().empty
-
-
-def test_a_target_that_is_no_longer_declared_is_taken_away(user):
-    """--target of something recorded whose document is gone is about just that."""
-    user.apply()
-    user.documents = tuple(each for each in ALL if each["name"] != "finer")
-    user.edit("digits", "Dataset", description="left alone")
-    plan = user.plan(targets=(Address("training", "finer"),))
-    assert {address: action.value for address, action in actions(plan).items()} == {"training.finer": "forget"}
-    assert not user.apply(plan).failed
-    assert actions(user.plan()).keys() == {"dataset.digits"}

@@ -298,6 +298,17 @@ def test_lost_evidence_is_made_again(user):
     assert user.plan().empty
 
 
+def test_output_and_evidence_that_were_lost_together_are_made_again_by_one_apply(user):
+    """The evaluation of what had to be made again is looked for, not taken for granted."""
+    user.apply()
+    version = record(user).current_version
+    user.world.lose(version.evidence.identity)
+    user.world.lose(version.identity)
+    assert not user.apply().failed
+    assert (user.starts("train"), user.starts("evaluate")) == (3, 2)
+    assert user.plan().empty
+
+
 # ---- references ----
 
 

@@ -19,7 +19,7 @@ from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import PlanError, SpecforgeError, StateError
 from specforge.core.state import Status
-from specforge.engine.runs import REMOVAL
+from specforge.engine.versions import RELEASE
 from specforge.executors.fake import Fault, SimulatedCrash
 from specforge.planner.plan import Plan
 from specforge.planner.removal import builds_of
@@ -171,7 +171,7 @@ def references_are_true(user: User, *, settled: bool) -> None:
     for address, resource in user.state.resources.items():
         if resource.intent is not None:
             begun.add((str(address), resource.intent.identity))
-            removed |= {str(address)} if resource.intent.part_name == REMOVAL else set()
+            removed |= {str(address)} if resource.intent.part_name == RELEASE else set()
         for identity, build in builds_of(resource.versions):
             recorded.add((str(address), identity, build))
     unknown = {each for each in held - recorded if each[:2] not in begun and each[0] not in removed}
