@@ -27,48 +27,57 @@ def run(
     and with None for what was not begun when a stop was asked for. An exception of `work` ends the run: nothing new is
     started, what runs is waited for, and it is raised.
     """
-    sorter = graphlib.TopologicalSorter({each: {t for t in targets if t in waits} for each, targets in waits.items()})
-    sorter.prepare()
-    root_cause: dict[Address, Address] = {}
-    failed = False
+    order = _Order(waits)
+    running: dict[Future[bool], Address] = {}
     with ThreadPoolExecutor(max(1, parallelism), thread_name_prefix="apply") as pool:
-        running: dict[Future[bool], Address] = {}
-        ready: list[Address] = []
-        try:
-            while sorter.is_active():
-                ready.extend(sorted(sorter.get_ready()))
-                halted = stopping() or (fail_fast and failed)
-                while ready and (halted or len(running) < parallelism or _hopeless(waits, root_cause, ready[0])):
-                    address = ready.pop(0)
-                    because = _cause(waits, root_cause, address)
-                    if because is None and not halted:
-                        running[pool.submit(work, address)] = address
-                        continue
-                    if because is not None:
-                        root_cause[address] = because
-                    skip(address, because)
-                    sorter.done(address)
-                if not running:
+        while order.goes_on():
+            halted = stopping() or (fail_fast and bool(order.root_cause))
+            while (address := order.next_ready()) is not None:
+                because = order.cause_of(address)
+                if because is None and not halted:
+                    if len(running) >= parallelism:
+                        break
+                    running[pool.submit(work, address)] = address
+                    order.ready.pop(0)
                     continue
+                skip(address, because)
+                order.ready.pop(0)
+                order.done(address, because)
+            if running:
                 for future in wait(running, timeout=_LOOK_EVERY, return_when=FIRST_COMPLETED).done:
                     address = running.pop(future)
-                    if not future.result():
-                        failed = True
-                        root_cause[address] = address
-                    sorter.done(address)
-        except BaseException:
-            for future in running:
-                future.cancel()
-            raise
+                    order.done(address, None if future.result() else address)
 
 
-def _cause(
-    waits: Mapping[Address, AbstractSet[Address]], root_cause: Mapping[Address, Address], address: Address
-) -> Address | None:
-    return next((root_cause[each] for each in sorted(waits[address]) if each in root_cause), None)
+class _Order:
+    """What is ready, in the order of the graph, and which failure each thing that failed or was skipped is due to."""
 
+    def __init__(self, waits: Mapping[Address, AbstractSet[Address]]) -> None:
+        graph = {each: {target for target in targets if target in waits} for each, targets in waits.items()}
+        self._waits = waits
+        self._sorter = graphlib.TopologicalSorter(graph)
+        self._sorter.prepare()
+        self.ready: list[Address] = []
+        self.root_cause: dict[Address, Address] = {}
 
-def _hopeless(
-    waits: Mapping[Address, AbstractSet[Address]], root_cause: Mapping[Address, Address], address: Address
-) -> bool:
-    return _cause(waits, root_cause, address) is not None
+    def goes_on(self) -> bool:
+        """Whether anything is ready, at work, or waits."""
+        return self._sorter.is_active()
+
+    def next_ready(self) -> Address | None:
+        """Return the first of what is ready, or None."""
+        if self._sorter.is_active():
+            self.ready.extend(sorted(self._sorter.get_ready()))
+        return self.ready[0] if self.ready else None
+
+    def cause_of(self, address: Address) -> Address | None:
+        """Return the failure that the address depends on, if there is one."""
+        if not self.root_cause:
+            return None
+        return next((self.root_cause[each] for each in sorted(self._waits[address]) if each in self.root_cause), None)
+
+    def done(self, address: Address, because: Address | None) -> None:
+        """Note that the address is over: `because` of which failure (maybe its own), or well."""
+        if because is not None:
+            self.root_cause[address] = because
+        self._sorter.done(address)

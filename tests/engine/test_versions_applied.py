@@ -99,6 +99,21 @@ def test_a_name_for_a_version_that_the_gate_refuses_is_given_once(user):
     assert user.starts("evaluate") == 1
 
 
+def test_a_refused_newcomer_says_nothing_about_the_version_that_stays(user):
+    """What is current stays marked below accept until something better takes its place."""
+    user.apply()
+    user.edit("digits", "TrainingJob", evaluate=STRICT)
+    user.apply()
+    marked = record(user).below_accept
+    user.edit("digits", "TrainingJob", parameters={"C": 3.0})
+    assert user.apply().failed
+    assert marked
+    assert (record(user).current, record(user).below_accept) == ("V0001", marked)
+    user.edit("digits", "TrainingJob", evaluate=PLAIN)
+    user.apply()
+    assert (record(user).current, record(user).below_accept) == ("V0002", ())
+
+
 def test_a_refused_first_version_holds_back_what_needs_it(user):
     """Nothing is current: what follows is skipped, named after its cause, and later waits."""
     user.edit("digits", "TrainingJob", evaluate=STRICT)
