@@ -10,7 +10,7 @@ import dataclasses
 from enum import Enum
 from typing import Any
 
-from specforge.core import address, diagnostics, queries, source, state, steps, values
+from specforge.core import address, diagnostics, queries, serving, source, state, steps, values
 from specforge.core.values import Frozen
 
 Registry = dict[str, type]
@@ -28,7 +28,7 @@ def registry_of(*modules: object) -> Registry:
     return found
 
 
-CORE = registry_of(address, diagnostics, queries, source, state, steps, values)
+CORE = registry_of(address, diagnostics, queries, serving, source, state, steps, values)
 
 
 def encode(value: Any) -> Any:

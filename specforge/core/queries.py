@@ -97,7 +97,32 @@ class LookAtPlace:
     place: Place
 
 
-Observation = FindIdentity | FindVersion | LookAtArtifact | LookAtJob | LookAtPlace
+@dataclass(frozen=True, slots=True)
+class LookAtReplicas:
+    """What runs in this group of replicas? ABSENT: nobody keeps such a group; `since`: when it ended, if known.
+
+    facts: `wanted` (how many the place keeps up), `ready` (how many answer), `replicas` [{number, state "ready" |
+    "starting" | "stopped" | "failed", pid, started, exits, problem}]; `since`: when the last one of those that are not
+    ready ended.
+    """
+
+    place: Place
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtRoutes:
+    """Where do requests go? ABSENT: nobody listens for these routes; `since`: when the gateway ended, if known.
+
+    facts: `listen` ("host:port"), `weights` {group: percent}, `edited` (names of files that were changed by hand),
+    `pid`, `started`.
+    """
+
+    place: Place
+    route: str
+
+
+Observation = FindIdentity | FindVersion | LookAtArtifact | LookAtJob | LookAtPlace | LookAtReplicas | LookAtRoutes
 Query = Reading | Observation
 
 

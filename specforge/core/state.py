@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from specforge.core.address import Address
+from specforge.core.serving import ReplicaGroup
 from specforge.core.values import EMPTY, Frozen, Place
 
 FORMAT = 1
@@ -87,7 +88,8 @@ class Resource:
     `spec` is the canonical JSON of the spec as last applied. `place` is where it lies (its store), recorded so that it
     can be found after the spec moved on. `outputs` are what other resources read of it (definitions and places).
     `waits_for` are the resources it was made from: needed to destroy in order when the YAML is gone.
-    `below_accept` are the refusals of the current version under a raised gate, as texts.
+    `below_accept` are the refusals of the current version under a raised gate, as texts. `groups` are a service's
+    replicas, begun and not known to be gone; `held` since when it is stopped on purpose (unix seconds).
     """
 
     address: Address
@@ -101,12 +103,14 @@ class Resource:
     intent: Intent | None = None
     waits_for: tuple[Address, ...] = ()
     below_accept: tuple[str, ...] = ()
+    groups: tuple[ReplicaGroup, ...] = ()
+    held: float | None = None
     updated: float = 0.0
 
     @property
     def made(self) -> bool:
         """Whether anything came of it yet; False for a record that holds only the intent of a first apply."""
-        return self.identity is not None or bool(self.versions) or bool(self.outputs)
+        return self.identity is not None or bool(self.versions) or bool(self.outputs) or bool(self.groups)
 
     def version(self, name: str | None) -> Version | None:
         """Return the version of this name, or None."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from specforge.core.serving import Listen
 from specforge.core.values import (
     EMPTY,
     IDENTITY,
@@ -124,7 +125,54 @@ class Unpublish:
     name: str = "unpublish"
 
 
-Step = EnsurePlace | EnsureToolchain | Copy | RunJob | Publish | Release | Unpublish
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """When a replica is ready: its socket answers `path` with 200, at most `within` seconds after it was started."""
+
+    path: str = "/health"
+    within: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureReplicas:
+    """Have `count` replicas of the run in the group, ready; surplus ones end when their requests are answered.
+
+    The run listens on the Unix socket that the word `@socket` in its argv stands for; it is started again when it
+    ends. `inputs` are read-only folders, `@in/NAME`. Replicas that run and are ready are left alone. `drain`: seconds
+    between asking a replica to end and forcing it. 0: none is left; the logs stay. `run` is None only then. Outputs:
+    `replicas` ({number, pid, started} of each). Raises ExecutionError, with the last lines of the log, when they do
+    not get ready; what was started is left as it is, for the caller to take away.
+    """
+
+    place: Place
+    group: str
+    run: Run | None
+    count: int
+    inputs: tuple[JobInput, ...] = ()
+    ready: Ready = Ready()
+    drain: float = 30.0
+    name: str = "replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class SetRoutes:
+    """Let requests to `listen` be answered by the groups, each by its weight in percent; at once for all of them.
+
+    Returns when no new request goes to any other group, and none is in flight to one (at most `drain` seconds).
+    `timeout`: seconds that one request may take. No weights: the address is given up, `listen` is not looked at.
+    Outputs: `address` (the URL).
+    """
+
+    place: Place
+    route: str
+    listen: Listen | None
+    weights: Frozen
+    timeout: float = 60.0
+    drain: float = 30.0
+    name: str = "routes"
+
+
+Step = EnsurePlace | EnsureToolchain | Copy | RunJob | Publish | Release | Unpublish | EnsureReplicas | SetRoutes
 
 
 def place_of_step(step: Step) -> Place:

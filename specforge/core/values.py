@@ -221,7 +221,8 @@ class Run:
 
     In `argv` the word `@python` is the toolchain's interpreter (without a toolchain: the one that runs specforge),
     `@procedures` the zip of specforge.procedures (`@python @procedures NAME …`), and `@in/NAME`, `@out`, `@out/NAME`,
-    `@code` (also after a `=`) are the job's folders; the executor puts the real paths in.
+    `@code` (also after a `=`) are the job's folders, `@socket` the Unix socket that a replica listens on; the executor
+    puts the real paths in.
     `toolchain` is the engine's entry of specforge.lock, or None.
     """
 

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
-from specforge.core.queries import LookAtArtifact, LookAtPlace, Observation, Reading, Seen
+from specforge.core.queries import LookAtArtifact, LookAtPlace, LookAtReplicas, LookAtRoutes, Observation, Reading, Seen
+from specforge.core.serving import Serving
 from specforge.core.state import Resource, Status, Version
 from specforge.core.steps import Gate, Step
 from specforge.core.values import EMPTY, Frozen, OutputRef, Place, VersionSeries
@@ -41,7 +42,8 @@ class Input:
     """What a reference leads to. `spec` is None for a kept version of something no longer declared.
 
     `output(key)` gives the value, or a hole while it is not known. Keys: definitions and places their own (`runnable`,
-    `place`); artifacts `place` (the store it lies in), `digest`, `version`, `identity`, `tree.NAME`.
+    `place`); artifacts `place` (the store it lies in), `digest`, `version`, `identity`, `facts` (what was published
+    with them), `figures` (of their evidence; none: empty), `tree.NAME`, and what their desire says beside.
     """
 
     address: Address
@@ -93,9 +95,11 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Desire:
     """What should exist. The first part is the resource itself; a part named `evidence` is judged by `gate`.
+    Of a service every part is a group of replicas, in the order of the shares of `serving`.
 
-    `outputs`: what others read of it, where known without doing anything (definitions, places). `summary`: a few words
-    for the plan ("1,797 files in 10 folders"). Diagnostics with an error stop the plan.
+    `outputs`: what others read of it, where known without doing anything: of definitions and places all, of artifacts
+    what is beside their versions. `summary`: a few words for the plan ("1,797 files in 10 folders"). Diagnostics with
+    an error stop the plan.
     """
 
     parts: tuple[Part, ...] = ()
@@ -104,6 +108,7 @@ class Desire:
     series: VersionSeries | None = None
     pinned: str | None = None
     gate: Gate | None = None
+    serving: Serving | None = None
     summary: str = ""
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -119,17 +124,30 @@ def no_steps(_: Subject, __: Part) -> tuple[Step, ...]:
 
 
 def default_observations(resource: Resource) -> Mapping[str, Observation]:
-    """What is looked at for drift unless the kind says otherwise: current version and evidence, or the place."""
+    """What is looked at for drift unless the kind says otherwise: current version and evidence, the place, or the
+    replicas and routes of a service.
+    """
     if resource.place is None:
         return {}
     if resource.lifecycle == Lifecycle.PLACE.value:
         return {"place": LookAtPlace(resource.place)}
+    if resource.lifecycle == Lifecycle.SERVICE.value:
+        return _looks_at_service(resource, resource.place)
     current = resource.current_version
     if current is None or current.status is Status.LOST:
         return {}
     looks: dict[str, Observation] = {"output": LookAtArtifact(resource.place, current.identity, current.build)}
     if current.evidence is not None:
         looks["evidence"] = LookAtArtifact(resource.place, current.evidence.identity, current.evidence.build)
+    return looks
+
+
+def _looks_at_service(resource: Resource, place: Place) -> dict[str, Observation]:
+    """What is begun and not known to be gone is looked at, whatever it is for; routes once there were any."""
+    looks: dict[str, Observation] = {each.name: LookAtReplicas(each.place, each.name) for each in resource.groups}
+    route = resource.outputs.get("route")
+    if route is not None:
+        looks["routes"] = LookAtRoutes(place, route)
     return looks
 
 

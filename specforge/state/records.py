@@ -59,6 +59,8 @@ def encode_resource(resource: Resource) -> str:
         "outputs": codec.encode(resource.outputs),
         "current": resource.current,
         "below_accept": resource.below_accept,
+        "groups": codec.encode(resource.groups),
+        "held": resource.held,
         "updated": resource.updated,
     }
     record.update((key, value) for key, value in optional.items() if value)
@@ -194,6 +196,8 @@ def _resource(record: Record, texts: list[str], addresses: _Addresses, places: _
         None if intent is None else _intent(intent, texts, places),
         tuple([addresses[each] for each in get("waits_for", ())]),
         tuple(get("below_accept", ())),
+        codec.decode(get("groups", [])),
+        get("held"),
         get("updated", 0.0),
     )
 

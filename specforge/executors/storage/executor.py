@@ -12,7 +12,17 @@ from typing import BinaryIO
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ExecutionError
-from specforge.core.queries import LookAtJob, LookAtPlace, Presence, Query, ScanTree, Seen, unreachable
+from specforge.core.queries import (
+    LookAtJob,
+    LookAtPlace,
+    LookAtReplicas,
+    LookAtRoutes,
+    Presence,
+    Query,
+    ScanTree,
+    Seen,
+    unreachable,
+)
 from specforge.core.steps import Copy, EnsurePlace, Publish, Release, Step, Unpublish
 from specforge.core.values import EMPTY, Frozen, Place, Select, Tree, frozen
 from specforge.executors.base import LogLine, Result, StepContext, Surroundings
@@ -55,8 +65,8 @@ class FolderExecutor:
     def _answer(self, place: Place, query: Query) -> Seen:
         if isinstance(query, ScanTree):
             return self._scan(query)
-        if isinstance(query, LookAtJob):
-            return unreachable(f"`{place.id}` runs no jobs")
+        if isinstance(query, LookAtJob | LookAtReplicas | LookAtRoutes):
+            return unreachable(f"`{place.id}` runs nothing")
         if isinstance(query, LookAtPlace) and self._is_project(place):
             return self._project()
         return looking.answer(self._records(place), query)

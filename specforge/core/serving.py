@@ -1,0 +1,75 @@
+"""What a service wishes and what is recorded of it: listening address, groups of replicas, their shares of traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specforge.core.address import Address
+from specforge.core.digest import digest_of
+from specforge.core.values import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where a service is reached: an address of the machine and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address to call; one that listens everywhere is called at the loopback address."""
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
+        return f"http://{Listen(anywhere.get(self.host, self.host), self.port)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one group gets: `weight` percent of the requests, answered by `count` replicas; `serves` is for people."""
+
+    serves: str
+    weight: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How a service is reached; its n-th share belongs to the n-th part of the wish.
+
+    `timeout`: seconds that one request may take. `drain`: seconds that requests in flight get before their replica
+    ends.
+    """
+
+    listen: Listen
+    shares: tuple[Share, ...]
+    timeout: float = 60.0
+    drain: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaGroup:
+    """Replicas that were begun: their `name` at the place, the `identity` of what they run.
+
+    `weight` 0: they get no requests (not yet, or no longer).
+    """
+
+    name: str
+    identity: str
+    place: Place
+    serves: str
+    weight: int
+    count: int
+
+
+def group_name(lineage: str, address: Address, identity: str) -> str:
+    """Return the name of a group at its place: the same whenever it is computed, another for every lineage."""
+    return f"{address}-{digest_of([lineage, str(address), identity])[:12]}"
+
+
+def route_name(lineage: str, address: Address) -> str:
+    """Return the name of a service's routes at their place: places are shared by environments, names are not."""
+    return f"{address}-{digest_of([lineage, str(address)])[:12]}"
