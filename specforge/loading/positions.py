@@ -73,6 +73,8 @@ def _fill(parser: Any, file: str, documents: list[Positions]) -> None:
                 documents[-1].values[frame.path] = whole
                 if whole.line == whole.end_line:
                     documents[-1].long.discard(frame.path)
+        elif isinstance(event, events.CollectionStartEvent) and frames and frames[-1].awaits_key:
+            return  # a list or mapping as a key: the reader has told of it, and stopped here too
         elif isinstance(event, events.NodeEvent):
             _place(event, frames, documents[-1], _span(event, file))
 
@@ -87,6 +89,11 @@ class _Frame:
         self.key: str | None = None
         self.count = 0
 
+    @property
+    def awaits_key(self) -> bool:
+        """Whether the next node is a key."""
+        return self.mapping and self.key is None
+
 
 def _place(event: Any, frames: list[_Frame], positions: Positions, span: Span) -> None:
     from yaml import events
@@ -94,7 +101,7 @@ def _place(event: Any, frames: list[_Frame], positions: Positions, span: Span) -
     path: Path = ()
     if frames:
         frame = frames[-1]
-        if frame.mapping and frame.key is None:
+        if frame.awaits_key:
             frame.key = getattr(event, "value", "")
             positions.keys.setdefault((*frame.path, str(frame.key)), span)
             return

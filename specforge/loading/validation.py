@@ -10,14 +10,13 @@ from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from specforge.loading.positions import Path, Problem
 from specforge.loading.variables import did_you_mean
 from specforge.schemas.base import NAME_PATTERN, field_rules
 
 M = TypeVar("M", bound=BaseModel)
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 _EXPECTED = {
     "string_type": "a text",
@@ -31,6 +30,9 @@ _EXPECTED = {
     ),
     **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "a list"),
 }
+_NUL = re.compile("\0")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""A text on the command line may hold one: that is how Python keeps bytes that are not UTF-8. YAML cannot."""
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -63,25 +65,30 @@ def validate(spec: type[M], data: Mapping[str, Any]) -> tuple[M | None, list[Pro
 
     Documents are JSON data: they are validated as JSON, where a list may be a tuple and a text an enum member.
     """
-    text = _encode(data)
-    if "\\u0000" in text:
-        problems = [
-            Problem(path, "SF110", "Wrong value", "a text cannot hold a NUL character") for path in _nul(data, ())
-        ]
-        if problems:
-            return None, problems
+    try:
+        text = to_json(data)
+    except PydanticSerializationError:
+        return None, _texts(data, _HALF_CHARACTER, "a text must be valid Unicode")
+    if b"\\u0000" in text and (problems := _texts(data, _NUL, "a text cannot hold a NUL character")):
+        return None, problems
     try:
         return spec.__pydantic_validator__.validate_json(text), []
     except ValidationError as error:
         return None, explain(error, spec, data)
 
 
-def _nul(value: Any, path: Path) -> Iterator[Path]:
-    if isinstance(value, str) and "\0" in value:
-        yield path
+def _texts(data: Mapping[str, Any], wrong: re.Pattern[str], detail: str) -> list[Problem]:
+    """Return a problem for each text of a document that holds what a text cannot hold."""
+    return [Problem(path, "SF110", "Wrong value", detail) for path in _paths(data, (), wrong)]
+
+
+def _paths(value: Any, path: Path, wrong: re.Pattern[str]) -> Iterator[Path]:
+    if isinstance(value, str):
+        if wrong.search(value):
+            yield path
     elif isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _nul(item, (*path, key))
+            yield from _paths(item, (*path, key), wrong)
 
 
 def explain(error: ValidationError, spec: type[BaseModel], data: Any) -> list[Problem]:

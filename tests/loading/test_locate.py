@@ -81,3 +81,10 @@ def test_a_file_that_is_gone_leaves_the_diagnostic(tmp_path):
     """It was there a moment ago; the message is still worth telling."""
     given = Diagnostic("SF201", "First", "d", address=Address("a", "first"))
     assert located([given], {Address("a", "first"): ("gone.yaml", 0)}, tmp_path) == (given,)
+
+
+def test_positions_end_before_a_key_that_is_no_text():
+    """The reader stops there too; what stands before it keeps its positions."""
+    (positions,) = positions_of("kind: Pool\n? local:\n    slots: 2\n  more: 1\n", "f.yaml")
+    assert str(positions.value(("kind",))) == "f.yaml:1:7"
+    assert positions.key(("slots",)) is None

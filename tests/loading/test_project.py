@@ -340,3 +340,13 @@ def test_thousands_of_wrong_references_take_no_minutes(loaded):
     assert len(raised.value.diagnostics) == 3000
     assert raised.value.diagnostics[0].hint is not None
     assert raised.value.diagnostics[-1].hint is None
+
+
+def test_bytes_that_are_no_text_are_refused_where_they_would_stand(loaded):
+    """A variable on the command line may hold bytes that are not UTF-8, which no document can say."""
+    files = {
+        "specforge.yaml": PROJECT + "variables: {v: {default: x}}\n",
+        "specs/a.yaml": "kind: Thing\nname: a\ntags: ['${var.v}']\n",
+    }
+    found = problems(loaded, files, variables={"v": "caf\udce9"})
+    assert found == ["SF110 specs/a.yaml:3:8 a text must be valid Unicode"]
