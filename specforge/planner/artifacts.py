@@ -23,6 +23,7 @@ from specforge.planner.outputs import (
     recorded_outputs,
     version_outputs,
     waiting_for,
+    with_figures,
 )
 from specforge.planner.plan import Action, Change, Drift, PlannedPart, Reason, Verb
 from specforge.planner.planning import Node, Planning, Settled, undecided
@@ -266,6 +267,8 @@ def _decide(planning: Planning, node: Node, output: Fate, evidence: Fate | None)
     if away is not None:
         return undecided(node.declared, node.record, f"{away} cannot be reached; nothing is decided")
     change = _change(planning, node, fates, refusals)
+    if evidence is not None and evidence.planned.verb is not Verb.KEEP:
+        output = replace(output, outputs=with_figures(output.outputs, evidence.figures))
     if output.planned.verb is Verb.KEEP:
         return Settled(change, output.outputs)
     if output.planned.verb is Verb.FIND:

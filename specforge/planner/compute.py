@@ -16,7 +16,7 @@ from specforge.core.errors import PlanError
 from specforge.core.queries import LookAtJob, Presence, Query, Seen
 from specforge.core.state import Intent, State
 from specforge.core.steps import RunJob
-from specforge.core.values import EMPTY, Place
+from specforge.core.values import EMPTY, Frozen, Place
 from specforge.planner.artifacts import settle_artifact
 from specforge.planner.definitions import settle_definition, settle_place
 from specforge.planner.graph import Graph
@@ -125,7 +125,10 @@ def _settle(planning: Planning, address: Address) -> Settled:
         planning.diagnostics.extend(desire.diagnostics)
         if has_errors(desire.diagnostics):
             return undecided(declared, record, "it has errors")
-    return _SETTLERS[kind.lifecycle](planning, Node(declared, record, current, desire, subject, looks))
+    settled = _SETTLERS[kind.lifecycle](planning, Node(declared, record, current, desire, subject, looks))
+    if kind.lifecycle is Lifecycle.ARTIFACT and desire.outputs and settled.change is not None:
+        settled.outputs = Frozen({**desire.outputs, **settled.outputs})  # known of a version that is yet to come, too
+    return settled
 
 
 def _unsettled(planning: Planning, declared: Declared, subject: Subject) -> Settled:

@@ -14,29 +14,49 @@ from specforge.core.values import EMPTY, Frozen, Hole, OutputRef, Place, has_hol
 from specforge.schemas.kind import Input, Lifecycle, Part
 
 
-def artifact_outputs(
-    place: Place | None, version: str | None, identity: str, digest: str | None, trees: Mapping[str, str]
+def version_outputs(place: Place | None, version: Version) -> Frozen:
+    """Return the outputs of a recorded version that lies in this store."""
+    figures = EMPTY if version.evidence is None else version.evidence.figures
+    return _artifact_outputs(
+        place, (version.version, version.identity, version.output), version.trees, version.facts, figures
+    )
+
+
+def found_outputs(place: Place, seen: Seen, identity: str, version: str | None) -> Frozen:
+    """Return the outputs of what a store answered to FindIdentity or FindVersion; it does not know of evidence."""
+    facts = seen.facts
+    return _artifact_outputs(
+        place, (version, identity, seen.digest), facts.get("trees", EMPTY), facts.get("facts", EMPTY), EMPTY
+    )
+
+
+def _artifact_outputs(
+    place: Place | None,
+    names: tuple[str | None, str, str | None],
+    trees: Mapping[str, str],
+    facts: Frozen,
+    figures: Frozen,
 ) -> Frozen:
-    """Return the outputs of an artifact's version; `place` is the store that it lies in."""
+    version, identity, digest = names
     return Frozen(
         {
             "place": place,
             "version": version,
             "identity": identity,
             "digest": digest,
+            "facts": facts,
+            "figures": figures,
             **{f"tree.{name}": tree for name, tree in trees.items()},
         }
     )
 
 
-def version_outputs(place: Place | None, version: Version) -> Frozen:
-    """Return the outputs of a recorded version that lies in this store."""
-    return artifact_outputs(place, version.version, version.identity, version.output, version.trees)
-
-
-def found_outputs(place: Place, seen: Seen, identity: str, version: str | None) -> Frozen:
-    """Return the outputs of what a store answered to FindIdentity or FindVersion."""
-    return artifact_outputs(place, version, identity, seen.digest, seen.facts.get("trees", EMPTY))
+def with_figures(outputs: Frozen, figures: Frozen | None) -> Frozen:
+    """Return an artifact's outputs with the figures of evidence that is not the recorded one; None: not known yet."""
+    return Frozen(
+        {key: value for key, value in outputs.items() if key != "figures"}
+        | ({} if figures is None else {"figures": figures})
+    )
 
 
 def recorded_outputs(resource: Resource | None) -> Frozen:
