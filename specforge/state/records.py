@@ -39,6 +39,8 @@ UPGRADES: Mapping[int, Upgrade] = {}
 
 _STATUS = {each.value: each for each in Status}
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_LONG = 1000
+"""Characters from which the JSON of an output has a line of its own."""
 
 
 def encode_resource(resource: Resource) -> str:
@@ -54,9 +56,11 @@ def encode_resource(resource: Resource) -> str:
         record["intent"] = _intent_record(resource.intent, texts)
     if resource.waits_for:
         record["waits_for"] = [str(each) for each in resource.waits_for]
+    short, long = _outputs_record(resource.outputs, texts)
     optional = {
         "identity": resource.identity,
-        "outputs": codec.encode(resource.outputs),
+        "outputs": short,
+        "long_outputs": long,
         "current": resource.current,
         "below_accept": resource.below_accept,
         "groups": codec.encode(resource.groups),
@@ -79,6 +83,19 @@ def _put_text(record: Record, key: str, text: str, texts: list[str]) -> None:
     else:
         texts.append(text)
         record[key] = len(texts)
+
+
+def _outputs_record(outputs: Frozen, texts: list[str]) -> tuple[Record, Record]:
+    """Return the outputs, and the numbers of the lines of those that are long: many records hold the same ones."""
+    short: Record = codec.encode(outputs)
+    long: Record = {}
+    for key in [each for each, value in short.items() if type(value) not in _SCALARS]:
+        text = dump(short[key])
+        if len(text) >= _LONG:
+            del short[key]
+            texts.append(text)
+            long[key] = len(texts)
+    return short, long
 
 
 def _is_unicode(text: str) -> bool:
@@ -149,6 +166,22 @@ class _Places(dict[str, Place]):
         return self.setdefault(text, Place(record["driver"], record["id"], _frozen(record["settings"])))
 
 
+class _LongOutputs(dict[str, Any]):
+    """Outputs by their JSON text: all algorithms of an engine have the same locked software."""
+
+    def __missing__(self, text: str) -> Any:
+        return self.setdefault(text, codec.decode(json.loads(text)))
+
+
+class _Shared:
+    """What many records hold, decoded once."""
+
+    def __init__(self) -> None:
+        self.addresses = _Addresses()
+        self.places = _Places()
+        self.long_outputs = _LongOutputs()
+
+
 def decode_resources(
     rows: Iterable[tuple[int, str]], upgrades: Mapping[int, Upgrade] = UPGRADES, newest: int = FORMAT
 ) -> Iterator[Resource]:
@@ -156,13 +189,13 @@ def decode_resources(
 
     Raises ValueError, KeyError, IndexError, TypeError or AttributeError for a text that is no body of a resource.
     """
-    addresses, places = _Addresses(), _Places()
+    shared = _Shared()
     for form, body in rows:
         texts = body.split("\n")
         record = json.loads(texts[0])
         for older in range(form, newest):
             record = upgrades[older](record)
-        yield _resource(record, texts, addresses, places)
+        yield _resource(record, texts, shared)
 
 
 @contextmanager
@@ -181,16 +214,19 @@ def _text(value: int | str, texts: list[str]) -> str:
     return texts[value] if isinstance(value, int) else value
 
 
-def _resource(record: Record, texts: list[str], addresses: _Addresses, places: _Places) -> Resource:
+def _resource(record: Record, texts: list[str], shared: _Shared) -> Resource:
     get = record.get
-    place, intent = get("place"), get("intent")
+    place, intent, long = get("place"), get("intent"), get("long_outputs")
+    addresses, places, outputs = shared.addresses, shared.places, _outputs(get("outputs"))
+    if long is not None:
+        outputs = Frozen(outputs | {key: shared.long_outputs[texts[line]] for key, line in long.items()})
     return Resource(
         addresses[record["address"]],
         record["lifecycle"],
         _text(record["spec"], texts),
         None if place is None else places[_text(place, texts)],
         get("identity"),
-        _outputs(get("outputs")),
+        outputs,
         get("current"),
         tuple([_version(each, texts) for each in get("versions", ())]),
         None if intent is None else _intent(intent, texts, places),

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from specforge.core import codec
 from specforge.core.address import Address
 from specforge.core.errors import StateError
 from specforge.core.state import EndRun, Note, PutResource, Resource, StateRef, Version
-from specforge.core.values import Frozen
+from specforge.core.values import PROJECT, Frozen, Tree, frozen
 from specforge.state import records
 from specforge.state.memory import CommitFault, FaultyBackend, Memory, MemoryBackend
 from specforge.state.open import open_backend
@@ -50,6 +51,22 @@ def test_the_first_format_is_read(tmp_path):
     ]
     assert write(backend, Note(None, "later")).serial == 3
     assert len(SqliteBackend(tmp_path / "state.db").read().resources) == 3
+
+
+def test_long_outputs_are_decoded_once():
+    """Many records hold the same locked software: read back, it is one value; old records held it in their midst."""
+    lock = frozen({"packages": [{"name": f"p{number}", "hashes": ["手写" * 20]} for number in range(50)]})
+    code = Tree(PROJECT, "code", "0" * 64)
+    written = [
+        Resource(Address("algorithm", name), "definition", "{}", outputs=Frozen(lock=lock, code=code, boot="a.py"))
+        for name in ("a", "b")
+    ]
+    first, second = records.decode_resources((1, records.encode_resource(each)) for each in written)
+    assert [first, second] == written
+    assert first.outputs["lock"] is second.outputs["lock"]
+    whole = {"address": "algorithm.a", "lifecycle": "definition", "spec": "{}"}
+    old = json.dumps({**whole, "outputs": codec.encode(written[0].outputs)})
+    assert list(records.decode_resources([(1, old)])) == written[:1]
 
 
 def test_every_format_has_a_fixture():
