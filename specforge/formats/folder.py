@@ -13,16 +13,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from specforge.formats.hashing import Hashed, Hashing
+from specforge.formats.hashing import Hashing
 from specforge.formats.ignore import IGNORE_FILE, LEFT_OUT, LEFT_OUT_SUFFIX, Pattern, ignored, parse
 from specforge.formats.tree import Entry
 
 LONGEST_NAME = 255
+Item = TypeVar("Item")
 
 File = tuple[str, int, int, int, int, int]
 """One file: relative path, size in bytes, mtime and ctime in nanoseconds, inode, mode. A plain tuple, for speed."""
+
+Taken = tuple[str, "os.DirEntry[str]"]
+"""A file that counts: its relative path, and its entry, which can be asked while its folder is being read."""
 
 
 class Problem(NamedTuple):
@@ -55,27 +59,26 @@ class UnfitFolderError(Exception):
         super().__init__("; ".join(f"`{each.path}` {each.problem}" for each in self.problems[:5]))
 
 
-def walk(
-    root: Path,
-    suffixes: Iterable[str] = (),
-    allowed_links: Iterable[Path] = (),
-    report: Callable[[Found, Sequence[File]], None] | None = None,
-) -> Found:
+def walk(root: Path, suffixes: Iterable[str] = (), allowed_links: Iterable[Path] = ()) -> Found:
     """Return the files below `root` that count: all, or those with one of the suffixes (lower case, with the dot).
 
-    `allowed_links`: further folders that links may lead into. `report` is called with the files of each folder as it
-    was read. Raises OSError if `root` itself cannot be read; what is wrong further down is among the problems.
+    `allowed_links`: further folders that links may lead into. Raises OSError if `root` itself cannot be read; what is
+    wrong further down is among the problems.
     """
-    real = os.path.realpath(root)
-    walker = _Walker(Found(real), tuple(suffixes), (real, *(os.path.realpath(each) for each in allowed_links)))
-    reported = 0
-    os.scandir(real).close()
-    while walker.waiting:
-        walker.next()
-        if report is not None:
-            report(walker.found, walker.found.files[reported:])
-            reported = len(walker.found.files)
-    return walker.finish()
+    found = Found(os.path.realpath(root))
+
+    def look(taken: Sequence[Taken]) -> None:
+        found.files += [
+            (path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode)
+            for path, each in taken
+            if (about := each.stat())
+        ]
+
+    walker = _Walker(found, tuple(suffixes), allowed_links, look)
+    walker.walk()
+    twins = walker.twins([each[0] for each in found.files])
+    found.files[:] = _without(found.files, twins)
+    return found
 
 
 def entries(
@@ -99,26 +102,30 @@ def entries(
 
 def read(
     root: Path, suffixes: Iterable[str] = (), allowed_links: Iterable[Path] = ()
-) -> tuple[Found, list[Hashed | OSError]]:
-    """Walk and read at once: return what was found, and what was read of each file, in the same order."""
-    with Hashing() as hashing:
+) -> tuple[Found, list[tuple[int, str] | OSError]]:
+    """Walk and read at once: return what was found, and the bytes read and sha256 of each file, in the same order.
 
-        def report(found: Found, files: Sequence[File]) -> None:
-            front = f"{found.root}/"
-            if found.renamed:
-                hashing.add([(found.source(each[0]), each[1]) for each in files])
-            else:
-                hashing.add([(front + each[0], each[1]) for each in files])
-            taken.append(files)
+    How a file looks is asked when it is opened. A file that cannot be read is found with zeros, and told as an OSError.
+    """
+    found = Found(os.path.realpath(root))
+    paths: list[str] = []
+    with Hashing(found.root) as hashing:
 
-        taken: list[Sequence[File]] = []
-        found = walk(root, suffixes, allowed_links, report)
-        answers = hashing.finish()
-    if len(answers) != len(found.files):
-        # Of twins one was left out again; their folder is not a tree anyway.
-        by_path = dict(zip((each[0] for files in taken for each in files), answers, strict=True))
-        answers = [by_path[each[0]] for each in found.files]
-    return found, answers
+        def take(taken: Sequence[Taken]) -> None:
+            names = [path for path, _ in taken]
+            paths.extend(names)
+            hashing.add([found.renamed.get(each, each) for each in names] if found.renamed else names)
+
+        walker = _Walker(found, tuple(suffixes), allowed_links, take)
+        walker.walk()
+        read = hashing.finish()
+    twins = walker.twins(paths)
+    answers: list[tuple[int, str] | OSError] = list(zip(read.read, read.digests, strict=True))
+    files = list(zip(paths, *read.looks, strict=True))
+    for index, error in read.errors.items():
+        answers[index], files[index] = error, (paths[index], 0, 0, 0, 0, 0)
+    found.files = _without(files, twins)
+    return found, _without(answers, twins)
 
 
 def unreadable(path: str, error: OSError) -> Problem:
@@ -147,100 +154,123 @@ def locate(root: str, path: str) -> str:
     return here
 
 
+class _Here(NamedTuple):
+    """A folder to read: the prefix of its paths, its real path, patterns, real folders in which links were entered."""
+
+    folder: str
+    prefix: str
+    real: str
+    patterns: tuple[Pattern, ...]
+    trail: tuple[str, ...]
+
+
 class _Walker:
-    def __init__(self, found: Found, suffixes: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    """A walk of `found.root`. `take` is called with the files of each folder while their entries can still be asked."""
+
+    def __init__(
+        self,
+        found: Found,
+        suffixes: tuple[str, ...],
+        allowed_links: Iterable[Path],
+        take: Callable[[Sequence[Taken]], None],
+    ) -> None:
         self.found = found
         self.suffixes = suffixes
-        self.allowed = allowed
-        # (folder, prefix of its paths, its real path, patterns, real folders in which links were entered)
-        self.waiting: list[tuple[str, str, str, tuple[Pattern, ...], tuple[str, ...]]] = [
-            (found.root, "", found.root, (), ())
-        ]
+        self.allowed = (found.root, *(os.path.realpath(each) for each in allowed_links))
+        self.take = take
+        self.waiting: list[_Here] = []
         self.other_forms = False
         self.visited: list[str] = []
         self.with_files: set[str] = set()
 
-    def next(self) -> None:
-        """Read one more folder."""
-        folder, prefix, real, patterns, trail = self.waiting.pop()
-        try:
-            self.folder(folder, prefix, real, patterns, trail)
-        except OSError as error:
-            self.found.problems.append(unreadable(shown(prefix[:-1]) or ".", error))
+    def walk(self) -> None:
+        """Walk the whole tree; raises OSError if its root cannot be read."""
+        root = self.found.root
+        os.scandir(root).close()
+        self.waiting.append(_Here(root, "", root, (), ()))
+        while self.waiting:
+            here = self.waiting.pop()
+            try:
+                self.folder(here)
+            except OSError as error:
+                self.found.problems.append(unreadable(shown(here.prefix[:-1]) or ".", error))
+        self.found.empty += sorted(each[:-1] for each in self.visited if each and each not in self.with_files)
 
-    def folder(
-        self, folder: str, prefix: str, real: str, patterns: tuple[Pattern, ...], trail: tuple[str, ...]
-    ) -> None:
+    def folder(self, here: _Here) -> None:
         """Take what lies in one folder; the folders in it wait for their turn."""
-        with os.scandir(folder) as listing:
-            inside = sorted(listing, key=attrgetter("name"))
-        if any(each.name == IGNORE_FILE for each in inside):
-            patterns = self.patterns(f"{folder}/{IGNORE_FILE}", prefix, patterns)
-        files, suffixes = self.found.files, self.suffixes
-        before, folders = len(files), []
+        # Through an open folder the system finds each file sooner.
+        descriptor = os.open(here.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with os.scandir(descriptor) as listing:
+                inside = sorted(listing, key=attrgetter("name"))
+            if any(each.name == IGNORE_FILE for each in inside):
+                here = here._replace(patterns=self.patterns(here))
+            taken, folders = self.sort(inside, here)
+            if taken:
+                self.take(taken)
+                self.filled(here.prefix)
+        finally:
+            os.close(descriptor)
+        self.waiting.extend(reversed(folders))
+        self.visited.append(here.prefix)
+
+    def sort(self, inside: Sequence[os.DirEntry[str]], here: _Here) -> tuple[list[Taken], list[_Here]]:
+        """Return the files that count and the folders to enter; what is neither is said."""
+        folder, prefix, real, patterns, trail = here
+        suffixes, renamed = self.suffixes, self.found.renamed
+        taken: list[Taken] = []
+        folders: list[_Here] = []
         moved = folder != f"{self.found.root}/{prefix}"[:-1]
         for each in inside:
             name = each.name
             if name in LEFT_OUT or name.endswith(LEFT_OUT_SUFFIX):
                 continue
             path = prefix + name
-            if not name.isascii() and not (path := self.normal(name, prefix, each.path)):
+            if not name.isascii() and not (path := self.normal(name, prefix, folder)):
                 continue
             if each.is_file(follow_symlinks=False):
                 if (suffixes and not name.lower().endswith(suffixes)) or (patterns and ignored(patterns, path, False)):
                     continue
-                about = each.stat(follow_symlinks=False)
-                files.append(
-                    (path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode)
-                )  # fmt: skip
-                if moved:
-                    self.found.renamed[path] = each.path
+                taken.append((path, each))
             elif each.is_dir(follow_symlinks=False):
                 if not (patterns and ignored(patterns, path, True)):
-                    folders.append((each.path, path + "/", f"{real}/{name}", patterns, trail))
-            else:
-                self.special(each, path, real, patterns, trail)
-        self.waiting.extend(reversed(folders))
-        if len(files) > before:
-            self.filled(prefix)
-        self.visited.append(prefix)
+                    folders.append(_Here(f"{folder}/{name}", path + "/", f"{real}/{name}", patterns, trail))
+                continue
+            elif self.special(each, path, here):
+                taken.append((path, each))
+            if moved:
+                renamed[path] = f"{folder}/{name}"
+        return taken, folders
 
-    def special(
-        self, each: os.DirEntry[str], path: str, real: str, patterns: tuple[Pattern, ...], trail: tuple[str, ...]
-    ) -> None:
-        """Take a link, or say why not; anything else is a socket, a pipe or a device."""
+    def special(self, each: os.DirEntry[str], path: str, here: _Here) -> bool:
+        """Return whether to take a link as a file, or say why not; anything else is a socket, a pipe or a device."""
+        folder, _, real, patterns, trail = here
         if not each.is_symlink():
             if not ignored(patterns, path, False):
                 self.problem(path, "is neither a file nor a folder")
-            return
+            return False
         try:
-            about = os.stat(each.path)
+            about = each.stat()
         except OSError as error:
             if not ignored(patterns, path, False):
                 self.problem(path, f"is a link that cannot be followed: {words(error)}")
-            return
-        folder = stat.S_ISDIR(about.st_mode)
-        if ignored(patterns, path, folder):
-            return
-        target = os.path.realpath(each.path)
-        if folder:
-            if self.outside(target):
-                self.problem(path, "is a link that leads outside the folder")
-            elif any(_within(one, target) for one in (*trail, real)):
-                self.problem(path, "is a link to a folder that it lies in")
-            else:
-                self.waiting.append((each.path, path + "/", target, patterns, (*trail, real)))
-        elif not self.suffixes or path.lower().endswith(self.suffixes):
-            if self.outside(target):
-                self.problem(path, "is a link that leads outside the folder")
-            elif not stat.S_ISREG(about.st_mode):
-                self.problem(path, "is neither a file nor a folder")
-            else:
-                row = (path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode)
-                self.found.files.append(row)
-                self.filled(path[: path.rfind("/") + 1])
-                if f"{self.found.root}/{path}" != each.path:
-                    self.found.renamed[path] = each.path
+            return False
+        is_folder = stat.S_ISDIR(about.st_mode)
+        if ignored(patterns, path, is_folder) or not (is_folder or path.lower().endswith(self.suffixes or "")):
+            return False
+        source = f"{folder}/{each.name}"
+        target = os.path.realpath(source)
+        if self.outside(target):
+            self.problem(path, "is a link that leads outside the folder")
+        elif not is_folder:
+            if stat.S_ISREG(about.st_mode):
+                return True
+            self.problem(path, "is neither a file nor a folder")
+        elif any(_within(one, target) for one in (*trail, real)):
+            self.problem(path, "is a link to a folder that it lies in")
+        else:
+            self.waiting.append(_Here(source, path + "/", target, patterns, (*trail, real)))
+        return False
 
     def filled(self, prefix: str) -> None:
         """Note that a file that counts lies in this folder, and so in those around it."""
@@ -248,25 +278,20 @@ class _Walker:
             self.with_files.add(prefix)
             prefix = prefix[: prefix.rfind("/", 0, -1) + 1]
 
-    def finish(self) -> Found:
-        """Return what was found, empty folders and twins sorted out."""
-        self.check_twins()
-        self.found.empty += sorted(each[:-1] for each in self.visited if each and each not in self.with_files)
-        return self.found
-
     def outside(self, target: str) -> bool:
         return not any(_within(target, each) for each in self.allowed)
 
-    def patterns(self, file: str, prefix: str, outer: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
+    def patterns(self, here: _Here) -> tuple[Pattern, ...]:
+        """Return the patterns that hold in a folder with a `.specignore`."""
         try:
-            text = Path(file).read_text(encoding="utf-8")
+            text = Path(here.folder, IGNORE_FILE).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             said = words(error) if isinstance(error, OSError) else "it is not UTF-8 text"
-            self.problem(prefix + IGNORE_FILE, f"cannot be read: {said}")
-            return outer
-        return (*outer, *parse(unicodedata.normalize("NFC", text), len(prefix)))
+            self.problem(here.prefix + IGNORE_FILE, f"cannot be read: {said}")
+            return here.patterns
+        return (*here.patterns, *parse(unicodedata.normalize("NFC", text), len(here.prefix)))
 
-    def normal(self, name: str, prefix: str, source: str) -> str:
+    def normal(self, name: str, prefix: str, folder: str) -> str:
         """Return the relative path for a name with other than ASCII letters; `""` if the name cannot be taken."""
         try:
             name.encode()
@@ -279,23 +304,20 @@ class _Walker:
             return ""
         self.other_forms = True
         path = prefix + normal
-        if f"{self.found.root}/{path}" != source:
+        if f"{self.found.root}/{path}" != (source := f"{folder}/{name}"):
             self.found.renamed[path] = source
         return path
 
-    def check_twins(self) -> None:
-        """Two names on disk may be one in NFC: then neither can be told from the other."""
-        if not self.other_forms:
-            return
+    def twins(self, paths: Sequence[str]) -> set[int]:
+        """Return which paths were there before: two names on disk may be one in NFC, and none is the right one."""
         seen: set[str] = set()
-        kept = []
-        for each in self.found.files:
-            if each[0] in seen:
-                self.problem(each[0], "is there twice, its names differ only in their Unicode form")
-            else:
-                seen.add(each[0])
-                kept.append(each)
-        self.found.files[:] = kept
+        twins = set()
+        for index, path in enumerate(paths if self.other_forms else ()):
+            if path in seen:
+                self.problem(path, "is there twice, its names differ only in their Unicode form")
+                twins.add(index)
+            seen.add(path)
+        return twins
 
     def problem(self, path: str, text: str) -> None:
         self.found.problems.append(Problem(shown(path), text))
@@ -304,6 +326,10 @@ class _Walker:
 def shown(path: str) -> str:
     """Return the path with bytes that are not UTF-8 written out."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _without(items: list[Item], left_out: set[int]) -> list[Item]:
+    return [each for index, each in enumerate(items) if index not in left_out] if left_out else items
 
 
 def _within(path: str, folder: str) -> bool:

@@ -29,11 +29,11 @@ Row = tuple[str, bool, int, str]
 
 def listing(entries: Iterable[Entry | Row]) -> bytes:
     """Return the text that stands for the tree; the same for the same files in any order."""
-    ordered = sorted(
-        [(path if path.isascii() else _normal(path), int(bit), size, sha) for path, bit, size, sha in entries]
-    )
+    ordered = sorted(entries)
+    if not "".join([each[0] for each in ordered]).isascii():
+        ordered = sorted([(_normal(path), bit, size, sha) for path, bit, size, sha in ordered])
     # As `json.dumps` of each row would give it, at a fifth of the time: there may be a hundred thousand.
-    return "".join([f'[{_quoted(path)},{bit},{size},"{sha}"]\n' for path, bit, size, sha in ordered]).encode()
+    return "".join([f'[{_quoted(path)},{bit:d},{size},"{sha}"]\n' for path, bit, size, sha in ordered]).encode()
 
 
 def _normal(path: str) -> str:

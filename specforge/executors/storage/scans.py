@@ -1,9 +1,9 @@
 """Scans of folders, remembered: a folder whose files look as they did is not read again.
 
-A scan leaves, in the user's cache, a print over the sorted list of (path, size, mtime, ctime, inode, mode), what was
-answered, and a row for each file. The print is compared first; the rows are decoded only if it differs. A file changed
-in the same tick of the clock as the scan that read it looks unchanged: files that young are read again. Without a
-writable cache everything is read each time.
+A scan leaves, in the user's cache, the list of (path, size, mtime, ctime, inode, mode) and its print, what was
+answered, and what was read of each file. The print is compared first; the rest is decoded only if it differs. A file
+changed in the same tick of the clock as the scan that read it looks unchanged: files that young are read again. Without
+a writable cache everything is read each time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import stat
 import tempfile
 import time
 from array import array
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,16 +30,16 @@ from specforge.formats.folder import File, Found, Problem, read, unreadable, wal
 from specforge.formats.hashing import hash_files
 from specforge.formats.tree import Entry, Row, digest
 
-FORMAT = 1
+FORMAT = 2
 # The clock of a file system ticks more slowly than ours, on some every two seconds.
 YOUNG = 2_000_000_000
-HEADER = {"files", "paths", "print", "young", "began", "digest", "facts"}
-CODES = ("q", "q", "q", "Q", "q")
-"""How size, mtime, ctime, inode and mode are kept, as of `array`."""
+HEADER = {"files", "looks", "print", "young", "began", "digest", "facts"}
+MARSHAL = 2
+"""The version of marshal in which equal values are equal bytes."""
 Content = tuple[int, str]
 """What was read of a file: size and sha256."""
 
-Known = Mapping[str, tuple[tuple[int, ...], Content]]
+Known = Mapping[str, tuple[File, Content]]
 """What is remembered: {path: (how the file looked, what was read)}."""
 
 
@@ -71,19 +71,19 @@ class Scans:
         answers: Sequence[Content | OSError]
         if before is None:
             found, answers = read(root, select.suffixes)
-            seal = _seal(found)
+            looks, seal = _looks(found)
         else:
             found = walk(root, select.suffixes)
-            seal = _seal(found)
+            looks, seal = _looks(found)
             if before["print"] == seal and not before["young"]:
                 return Scan(before["digest"], before["facts"], lambda: self._entries(file, seal, found, select))
-            answers = _read_again(found, self._rows(file, before), before["began"])
+            answers = _read_again(found, self._known(file, before), before["began"])
         rows, problems = _rows_of(found, answers, select)
-        scan = Scan(digest(rows), _facts(found, rows, problems), lambda: _entries_of(rows))
+        scan = Scan(digest(rows), _facts(found, rows, problems), lambda: tuple([Entry(*each) for each in rows]))
         if not problems:
             young = max([each[3] for each in found.files], default=0) >= began - YOUNG
             header = {"print": seal, "young": young, "began": began, "digest": scan.digest, "facts": scan.facts}
-            self._remember(file, header, found.files, rows)
+            self._remember(file, header, looks, [each for each in answers if not isinstance(each, OSError)])
         return scan
 
     def since(self, root: Path, select: Select, scan: Scan, before: str, listed: Callable[[], Sequence[Entry]]) -> Any:
@@ -111,35 +111,35 @@ class Scans:
         return None
 
     @staticmethod
-    def _rows(file: Path, header: Mapping[str, Any]) -> Known:
+    def _known(file: Path, header: Mapping[str, Any]) -> Known:
         with contextlib.suppress(OSError, ValueError), file.open("rb") as lines:
             # Another process may have put a newer scan in its place meanwhile.
             if json.loads(lines.readline()) != header:
                 return {}
-            count, length = header["files"], header["paths"]
-            paths = lines.read(length).decode().split("\0")
-            numbers = [array(code, lines.read(8 * count)) for code in (*CODES, "q")]
-            digests = lines.read(32 * count).hex()
-            if len(digests) != 64 * count:
+            looks = lines.read(header["looks"])
+            if hashlib.sha256(looks).hexdigest() != header["print"]:
                 return {}
-            contents = zip(numbers[-1], (digests[at : at + 64] for at in range(0, 64 * count, 64)), strict=True)
-            return dict(zip(paths, zip(zip(*numbers[:-1], strict=True), contents, strict=True), strict=True))
+            files, _ = marshal.loads(looks)  # noqa: S302 - their print says that a scan of ours wrote them
+            sizes = array("q", lines.read(8 * len(files)))
+            text = lines.read(32 * len(files)).hex()
+            if len(text) != 64 * len(files):
+                return {}
+            digests = [text[at : at + 64] for at in range(0, 64 * len(files), 64)]
+            contents = zip(sizes, digests, strict=True)
+            return {each[0]: (each, content) for each, content in zip(files, contents, strict=True)}
         return {}
 
     def _entries(self, file: Path, seal: str, found: Found, select: Select) -> tuple[Entry, ...]:
         header = self._header(file)
-        known = self._rows(file, header) if header is not None and header["print"] == seal else {}
+        known = self._known(file, header) if header is not None and header["print"] == seal else {}
         answers = _read_again(found, known, header["began"] if header is not None else 0)
-        return _entries_of(_rows_of(found, answers, select)[0])
+        return tuple([Entry(*each) for each in _rows_of(found, answers, select)[0]])
 
-    def _remember(self, file: Path, header: dict[str, Any], files: Sequence[File], rows: Sequence[Row]) -> None:
-        paths = "\0".join([each[0] for each in files]).encode()
-        looks = [each[1:] for each in files]
-        numbers = [array(code, [each[at] for each in looks]) for at, code in enumerate(CODES)]
-        numbers.append(array("q", [size for _, _, size, _ in rows]))
-        line = json.dumps({"format": FORMAT, "files": len(files), "paths": len(paths), **header}).encode() + b"\n"
-        digests = bytes.fromhex("".join([sha256 for *_, sha256 in rows]))
-        self._write(file, b"".join([line, paths, *(each.tobytes() for each in numbers), digests]))
+    def _remember(self, file: Path, header: dict[str, Any], looks: bytes, contents: Sequence[Content]) -> None:
+        line = json.dumps({"format": FORMAT, "files": len(contents), "looks": len(looks), **header}).encode() + b"\n"
+        sizes = array("q", [size for size, _ in contents]).tobytes()
+        digests = bytes.fromhex("".join([sha256 for _, sha256 in contents]))
+        self._write(file, b"".join([line, looks, sizes, digests]))
 
     def _write(self, file: Path, content: bytes) -> None:
         """Write the file in one step; a cache that cannot be written is done without."""
@@ -184,11 +184,12 @@ def compare(now: Sequence[Entry], before: Sequence[Entry], *, executable: bool) 
     return {**facts, **{f"{name}_paths": paths[:20] for name, paths in changes.items()}}
 
 
-def _seal(found: Found) -> str:
-    """Return the print of all that a walk found; version 2 of marshal writes equal values as equal bytes."""
+def _looks(found: Found) -> tuple[bytes, str]:
+    """Return all that a walk found as bytes, the same for the same, and their print."""
     device = os.stat(found.root).st_dev
     rest = ([tuple(each) for each in found.problems], found.empty, device)
-    return hashlib.sha256(marshal.dumps((found.files, rest), 2)).hexdigest()
+    looks = marshal.dumps((found.files, rest), MARSHAL)
+    return looks, hashlib.sha256(looks).hexdigest()
 
 
 def _read_again(found: Found, known: Known, began: int) -> Sequence[Content | OSError]:
@@ -197,7 +198,7 @@ def _read_again(found: Found, known: Known, began: int) -> Sequence[Content | OS
     unknown: list[int] = []
     for index, each in enumerate(found.files):
         row = known.get(each[0])
-        if row is None or row[0] != each[1:] or each[3] >= began - YOUNG:
+        if row is None or row[0] != each or each[3] >= began - YOUNG:
             unknown.append(index)
             answers.append(None)
         else:
@@ -209,7 +210,7 @@ def _read_again(found: Found, known: Known, began: int) -> Sequence[Content | OS
 
 
 def _rows_of(found: Found, answers: Sequence[Content | OSError], select: Select) -> tuple[list[Row], list[Problem]]:
-    """Return the entries of the files that could be read, as plain tuples, and the problems of the others."""
+    """Return the entries of the files that could be read, as plain tuples by path, and the problems of the others."""
     bit = stat.S_IXUSR if select.executable else 0
     rows: list[Row] = []
     problems = []
@@ -218,16 +219,12 @@ def _rows_of(found: Found, answers: Sequence[Content | OSError], select: Select)
             problems.append(unreadable(file[0], told))
         else:
             rows.append((file[0], file[5] & bit != 0, told[0], told[1]))
+    rows.sort()
     return rows, problems
 
 
-def _entries_of(rows: Sequence[Row]) -> tuple[Entry, ...]:
-    return tuple([Entry(*each) for each in sorted(rows)])
-
-
 def _facts(found: Found, rows: Sequence[Row], unread: Sequence[Problem]) -> dict[str, Any]:
-    counts = Counter([path.partition("/")[0] if "/" in path else "." for path, *_ in rows])
-    folders = {each: 0 for each in found.empty if "/" not in each} | counts
+    folders = {each: 0 for each in found.empty if "/" not in each} | _counts([path for path, *_ in rows])
     problems = sorted([*found.problems, *unread])
     return {
         "files": len(rows),
@@ -235,3 +232,17 @@ def _facts(found: Found, rows: Sequence[Row], unread: Sequence[Problem]) -> dict
         "folders": dict(sorted(folders.items())),
         "problems": [{"path": each.path, "problem": each.problem} for each in problems],
     }
+
+
+def _counts(paths: Sequence[str]) -> dict[str, int]:
+    """Return how many of the sorted paths lie in each folder of the first level; `.` has those in none."""
+    counts: dict[str, int] = {}
+    at = 0
+    while at < len(paths):
+        folder, slash, _ = paths[at].partition("/")
+        # What begins with `folder/` stands together, before whatever begins with `folder0`, the letter after `/`.
+        end = bisect_left(paths, f"{folder}0", at) if slash else at + 1
+        name = folder if slash else "."
+        counts[name] = counts.get(name, 0) + end - at
+        at = end
+    return counts
