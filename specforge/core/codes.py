@@ -128,7 +128,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF441": ("The job was cancelled", "Stopped on request."),
     "SF442": (
         "The job was lost",
-        "The machine went down, or the job's wrapper was killed; applying again runs it anew.",
+        "The machine went down, the job's wrapper was killed, or what it left was removed; applying again runs it anew.",
     ),
     "SF443": ("Files of a job cannot be read", "The run's folder was changed or removed."),
     "SF444": ("The job cannot be started", "The command, a folder or the toolchain is not usable."),

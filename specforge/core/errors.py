@@ -57,5 +57,9 @@ class Cancelled(ExecutionError):
     """The run was cancelled on request; its attempt is used up."""
 
 
+class Lost(ExecutionError):
+    """Nobody will ever know how the run ended, or what it left is gone; its attempt is used up."""
+
+
 class PluginError(SpecforgeError):
     """A distribution that extends specforge is broken (SF5xx); names the distribution and its entry point."""

@@ -16,7 +16,7 @@ from specforge.core import codec
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.digest import canonical_json, identity_of
-from specforge.core.errors import Cancelled, ExecutionError, SpecforgeError
+from specforge.core.errors import Cancelled, ExecutionError, Lost, SpecforgeError
 from specforge.core.queries import FindIdentity, LookAtArtifact, Presence, Seen
 from specforge.core.state import EndRun, Intent, Note, Resource
 from specforge.core.steps import Publish, RunJob, Step, place_of_step
@@ -120,13 +120,18 @@ def perform_part(session: Session, resource: Resource, part: Part, identity: str
         outputs, worked = _perform_steps(session, resource.address, part, identity, attempt)
     except ExecutionError as error:
         if error.ended:
-            outcome = "cancelled" if isinstance(error, Cancelled) else "failed"
-            counted = EndRun(identity, resource.address, outcome, error.diagnostics[0].detail)
+            counted = EndRun(identity, resource.address, _outcome_of(error), error.diagnostics[0].detail)
             end_run(session, replace(resource, intent=None), counted)
         raise
     ended = (EndRun(identity, resource.address, "succeeded"),) if jobs else ()
     seconds = max(session.clock() - started, worked)  # the jobs may have run for long before they were attached to
     return Made(identity, canonical_json(part.recipe), "made", outputs, seconds, ended, jobs)
+
+
+def _outcome_of(error: ExecutionError) -> str:
+    if isinstance(error, Cancelled):
+        return "cancelled"
+    return "lost" if isinstance(error, Lost) else "failed"
 
 
 def _next_attempt(session: Session, resource: Resource, part: Part, identity: str) -> int:

@@ -31,6 +31,7 @@ from specforge.planner.reasons import fields_of, reasons_of
 from specforge.schemas.kind import Part
 
 _LOST = "its data are gone from the store"
+_EVIDENCE_LOST = "its evaluation is gone from the store"
 
 
 @dataclass(slots=True)
@@ -232,7 +233,7 @@ def _evidence_fate(planning: Planning, node: Node, output: Fate) -> Fate | None:
         if gone:
             planning.drift.append(Drift(node.address, f"the evaluation of {output.version} is gone from its store"))
             planned = PlannedPart(part, Verb.MAKE, identity, replaces=recorded.build)
-            return Fate(planned, lost="its evaluation is gone from the store")
+            return Fate(planned, lost=_EVIDENCE_LOST)
         return Fate(PlannedPart(part, Verb.KEEP, identity), figures=recorded.figures)
     seen = planning.ask(FindIdentity(_place(node), identity))
     if seen is None:
@@ -241,6 +242,12 @@ def _evidence_fate(planning: Planning, node: Node, output: Fate) -> Fate | None:
         _unreachable(planning, node, seen)
     if seen.presence is Presence.ABSENT:
         return Fate(PlannedPart(part, Verb.MAKE, identity))
+    build = int(seen.facts["build"])
+    look = planning.ask(LookAtArtifact(_place(node), identity, build))  # unanswered: taken for whole in this round
+    if look is not None and look.presence is Presence.UNREACHABLE:
+        _unreachable(planning, node, look)
+    if look is not None and look.presence is Presence.ABSENT:
+        return Fate(PlannedPart(part, Verb.MAKE, identity, replaces=build), lost=_EVIDENCE_LOST)
     return Fate(PlannedPart(part, Verb.FIND, identity, found=seen.facts), figures=seen.facts.get("facts", EMPTY))
 
 

@@ -13,12 +13,14 @@ _SHOWN = 20
 class Failure(Exception):
     """The user's data or code is wrong, shown without a traceback.
 
-    `reason` is one line, why the job failed; `details` name each thing that is wrong, for its log.
+    `reason` is one line, why the job failed; `details` name each thing that is wrong, for its log; `hint` says in one
+    line what to do about it.
     """
 
-    def __init__(self, reason: str, details: Sequence[str] = ()) -> None:
+    def __init__(self, reason: str, details: Sequence[str] = (), hint: str = "") -> None:
         self.reason = reason
         self.details = tuple(details)
+        self.hint = hint
         super().__init__(self.line)
 
     @property

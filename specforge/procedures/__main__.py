@@ -12,7 +12,8 @@ from specforge.procedures import PROCEDURES, Failure, find
 def main(argv: Sequence[str]) -> int:
     """Run the procedure; return its exit status: 0 done, 1 the user's data or code is wrong, 2 called wrongly.
 
-    With `--failure=FILE` the reason of a failure, in one line, is also written there, for whoever started the job.
+    With `--failure=FILE` the reason of a failure, in one line, is also written there, for whoever started the job; a
+    second line may begin with `hint: ` and say what to do.
     """
     if not argv or argv[0] not in PROCEDURES:
         print(f"usage: NAME --OPTION=VALUE …, with NAME one of: {', '.join(PROCEDURES)}", file=sys.stderr)
@@ -33,7 +34,8 @@ def _fail(failure: Failure, told: Sequence[str]) -> int:
     print(failure.text, file=sys.stderr)
     for path in told:
         try:
-            Path(path).write_text(failure.line + "\n", encoding="utf-8")
+            told_hint = f"hint: {failure.hint}\n" if failure.hint else ""
+            Path(path).write_text(f"{failure.line}\n{told_hint}", encoding="utf-8")
         except OSError as error:
             print(f"the reason could not be written: {error}", file=sys.stderr)
     return 1

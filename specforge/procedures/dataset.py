@@ -17,6 +17,7 @@ from specforge.procedures import Failure
 
 MANIFEST = "dataset.manifest"
 """The manifest's name in a published tree, beside the folders of the labels."""
+_LEAVE_OUT = "mend them, take them away, or name them in `.specignore`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def publish_dataset(
     try:
         entries = folder.entries(source, pictures.SUFFIXES, executable=False)
     except folder.UnfitFolderError as error:
-        raise Failure("the source cannot be read", [f"`{at}` {why}" for at, why in error.problems]) from error
+        problems = [f"`{at}` {why}" for at, why in error.problems]
+        raise Failure("the source cannot be read", problems, _LEAVE_OUT) from error
     if digest is not None and tree.digest(entries) != digest:
         raise Failure("the source changed while it was published; plan and apply again")
     _check(source, entries)
@@ -115,7 +117,7 @@ def _check(source: Path, entries: Sequence[Entry]) -> None:
         if problem is not None:
             problems.append(f"`{each.path}`: {problem}")
     if problems:
-        raise Failure(f"{len(problems):,} of {len(entries):,} pictures cannot be published", problems)
+        raise Failure(f"{len(problems):,} of {len(entries):,} pictures cannot be published", problems, _LEAVE_OUT)
 
 
 def _problem(source: Path, path: str) -> str | None:

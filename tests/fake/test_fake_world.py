@@ -10,7 +10,7 @@ import pytest
 from fake_bench import DIGITS, POOL, SERIES, STORE, key, publish, source, train
 
 from specforge.core.address import Address
-from specforge.core.errors import Cancelled, ExecutionError
+from specforge.core.errors import Cancelled, ExecutionError, Lost
 from specforge.core.queries import (
     FindIdentity,
     FindVersion,
@@ -251,6 +251,18 @@ def test_discard_drops_the_heavy_parts(bench):
     with pytest.raises(ExecutionError):
         bench.executor.entries(made["tree.model"])
     assert bench.see(LookAtJob(POOL, key().id)).facts["exit"] == 0
+
+
+def test_what_a_job_left_is_removed_behind_our_back(bench):
+    """Performed again, the job is lost; one whose files were discarded on request gives what it gave."""
+    bench.train()
+    bench.world.tidy()
+    for _ in range(2):
+        with pytest.raises(Lost, match="what it left is gone"):
+            bench.train()
+    first = bench.train(attempt=2)
+    bench.executor.discard(POOL, key(attempt=2).id)
+    assert bench.train(attempt=2) == first
 
 
 # ---- faults ----

@@ -44,6 +44,14 @@ def test_the_program_may_say_why(local):
     assert error.log.endswith("[specforge] the job ended: exit code 1")
 
 
+def test_the_program_may_say_what_to_do(local):
+    """A last line `hint: …` of the file `failure` is shown as the hint, before where the log is."""
+    code = "import sys; open(sys.argv[1] + '/failure', 'w').write('two are wrong\\nhint: mend them\\n'); sys.exit(1)"
+    found = local.failure(python(code, "@out")).diagnostics[0]
+    assert found.detail.endswith(": two are wrong")
+    assert found.hint == "mend them; `spec logs training.digits` shows what it printed"
+
+
 def test_the_error_has_the_last_lines(local):
     """The error of a failed job carries the end of its output and how to see all of it."""
     error = local.failure(python("print('one'); print('two'); raise SystemExit(1)"))

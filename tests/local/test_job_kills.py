@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from local_bench import LocalBench, a_key, python, until
 
-from specforge.core.errors import ExecutionError
+from specforge.core.errors import ExecutionError, Lost
 from specforge.core.queries import Presence
 from specforge.core.values import JobOutput
 from specforge.runtimes.job import process
@@ -105,6 +106,35 @@ def test_the_job_ends_while_nobody_waits(twice):
     assert twice.runs == 1
 
 
+@pytest.mark.parametrize("what", ["out", "out/model/m", "trees"])
+def test_what_a_job_left_is_removed_before_anybody_took_it(twice, what):
+    """Such a job is lost: its attempt is used up, and the next one runs the program again."""
+    kill(twice.start_elsewhere())
+    twice.go.touch()
+    until(lambda: twice.local.look().facts["state"] == "ended", "the end")
+    gone = twice.local.folder() / what
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    for _ in range(2):
+        seen = twice.local.look()
+        assert (seen.facts["state"], seen.facts["exit"]) == ("ended", None)
+        assert "was removed or changed before it was published" in seen.facts["reason"]
+        error = twice.local.failure(twice.run, outputs=MODEL)
+        assert isinstance(error, Lost)
+        assert error.ended
+        assert "was removed or changed before it was published" in str(error)
+    assert twice.runs == 1
+    assert twice.local.perform(twice.run, a_key(2), outputs=MODEL)
+    assert twice.runs == 2
+
+
+def test_a_file_that_a_job_left_is_cut_before_anybody_took_it(twice):
+    """What cannot be published any more is not tried again for ever."""
+    twice.go.touch()
+    twice.perform()
+    (twice.local.folder() / "out" / "model" / "m").write_text("half")
+    assert "`out/model/m` of its run folder" in str(twice.local.failure(twice.run, outputs=MODEL))
+
+
 def test_the_wrapper_is_killed(twice):
     """After kill -9 of the wrapper its program ends too, and the job is lost: said once for all, not run again."""
     performer = twice.start_elsewhere()
@@ -118,7 +148,7 @@ def test_the_wrapper_is_killed(twice):
     for _ in range(2):
         error = twice.local.failure(twice.run, outputs=MODEL)
         assert error.ended
-        assert "the job was lost: its wrapper was killed" in str(error)
+        assert str(error) == "SF442 The job was lost: step `train` of training.digits: its wrapper was killed"
     assert twice.runs == 1
     twice.go.touch()
     assert twice.local.perform(twice.run, a_key(2), outputs=MODEL)
@@ -130,7 +160,7 @@ def test_a_waiting_performer_hears_that_the_wrapper_was_killed(twice):
     with twice.local.background(twice.run, outputs=MODEL) as job:
         until(twice.ran, "the program")
         os.kill(json.loads((twice.local.folder() / "wrapper.json").read_text())["pid"], signal.SIGKILL)
-        with pytest.raises(ExecutionError, match="the job was lost"):
+        with pytest.raises(ExecutionError, match="The job was lost"):
             job.result(20)
 
 
@@ -147,7 +177,7 @@ time.sleep(60)
         line = until(lambda: [text for text in local.recorder.texts("log") if text.endswith(" child")], "the child")
         child = int(line[0].split()[1])
         os.kill(json.loads((local.folder() / "wrapper.json").read_text())["pid"], signal.SIGKILL)
-        with pytest.raises(ExecutionError, match="the job was lost"):
+        with pytest.raises(ExecutionError, match="The job was lost"):
             job.result(20)
     assert gone(child)
 
@@ -177,7 +207,7 @@ def test_a_pid_that_belongs_to_another_program_is_left_alone(local, twice, stran
     """A recorded pid that another program has by now is neither adopted nor killed."""
     forged(local, twice, pid=stranger.pid)
     assert local.look().facts["state"] == "ended"
-    assert "the job was lost" in str(local.failure(twice.run, outputs=MODEL))
+    assert "The job was lost" in str(local.failure(twice.run, outputs=MODEL))
     assert stranger.poll() is None
     local.executor.cancel(local.place, a_key().id, 0.0)
     assert stranger.poll() is None

@@ -8,7 +8,7 @@ import pytest
 from paper import Paper, actions, change_of, verbs, words
 
 from specforge.core.address import Address
-from specforge.core.queries import LookAtPlace
+from specforge.core.queries import LookAtArtifact, LookAtPlace, Query, Seen, unreachable
 from specforge.core.values import Place
 from specforge.planner.plan import Action, Plan
 
@@ -79,6 +79,36 @@ def test_lost_evidence_is_measured_again(applied: Paper) -> None:
     assert words(change) == ["its evaluation is gone from the store"]
     applied.apply()
     assert applied.plan().empty
+
+
+def test_evidence_found_in_the_store_without_its_data_is_measured_again(applied: Paper) -> None:
+    """Another clone would take both: the model is taken, the evaluation runs."""
+    clone = Paper(applied.documents)
+    clone.world = applied.world
+    assert verbs(change_of(clone.plan(), "training.digits")) == {"output": "find", "evidence": "find"}
+    lose(applied, "training.digits", evidence=True)
+    change = change_of(clone.plan(), "training.digits")
+    assert (change.action, change.work) == (Action.REUSE, ("evaluate",))
+    assert verbs(change) == {"output": "find", "evidence": "make"}
+    assert change.parts[1].replaces == 1
+    clone.apply()
+    assert clone.plan().empty
+
+
+def test_evidence_that_cannot_be_looked_at_decides_nothing(applied: Paper) -> None:
+    """The store said that it has it and then no more."""
+    clone = Paper(applied.documents)
+    clone.world = applied.world
+    evidence, answer = applied.record("training.digits").current_version.evidence, clone.world.answer
+
+    def breaks(query: Query) -> Seen:
+        about_it = isinstance(query, LookAtArtifact) and query.identity == evidence.identity
+        return unreachable("reset") if about_it else answer(query)
+
+    clone.world.answer = breaks
+    plan = clone.plan()
+    assert change_of(plan, "training.digits").note == "its place cannot be reached; nothing is decided"
+    assert plan.unreachable[0].addresses == (Address("training", "digits"),)
 
 
 def test_a_version_recorded_as_lost_is_not_looked_at(applied: Paper) -> None:

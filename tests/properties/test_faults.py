@@ -47,6 +47,7 @@ class Episode:
 
 EDITS = ["none", "parameter", "code", "picture", "description", "lose", "removed", "declared", "accept"]
 EDITS += ["samples", "unevaluated", "pool", "settings", "name", "finish", "colleague", "colleague destroys"]
+EDITS += ["tidy"]
 COMMANDS = ["apply"] * 6 + ["destroy", "delete", "replace", "target"]
 
 episodes = st.builds(
@@ -110,6 +111,8 @@ def edit(user: User, colleague: User, episode: Episode) -> None:
                 user.world.lose(built[value % len(built)].identity)
         case "finish":
             user.world.finish()
+        case "tidy":
+            user.world.tidy()
         case "colleague":
             colleague.documents = user.documents
             with contextlib.suppress(SpecforgeError):

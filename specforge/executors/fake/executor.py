@@ -155,6 +155,8 @@ class FakeExecutor:
             job = self._start(step, context)
         elif job.running:
             context.emit(StepEvent("state", "attached to a running job"))
+        else:
+            world.settle_gone(job)
         if not world.wait_for_end(job, context.cancel):
             self.cancel(place, context.key.id, 0.0)
         if job.running:
@@ -194,6 +196,7 @@ class FakeExecutor:
         job = self._world.jobs.get((str(place), key))
         if job is not None and not job.running:
             with self._world.lock:
+                job.discarded = True
                 remove_below(self._world.disk(place), run_folder(job.call.key))
 
     def logs(self, place: Place, key: str, since: float | None, follow: bool) -> Iterator[LogLine]:

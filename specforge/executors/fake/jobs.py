@@ -73,7 +73,10 @@ class JobState(Enum):
 
 @dataclass
 class Job:
-    """One job of a pool. `watchers`: how many performers wait for it now; 0: whoever started it is gone."""
+    """One job of a pool. `watchers`: how many performers wait for it now; 0: whoever started it is gone.
+
+    `lost`: what it left was gone before anybody took it; `discarded`: it was dropped on request.
+    """
 
     call: JobCall
     started: float
@@ -81,6 +84,8 @@ class Job:
     made: Made = field(default_factory=Made)
     reason: str = ""
     cancelled: bool = False
+    lost: bool = False
+    discarded: bool = False
     ended: float = 0.0
     watchers: int = 0
     trees: Frozen = field(default_factory=Frozen)

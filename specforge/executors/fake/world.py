@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from specforge.core.errors import Cancelled, ExecutionError
+from specforge.core.errors import Cancelled, ExecutionError, Lost
 from specforge.core.values import PROJECT, Frozen, Key, Place, Select, Tree, frozen
 from specforge.executors.base import CancelToken, TreeReader
 from specforge.executors.fake.faults import Fault, Point, SimulatedCrash, failed, unreachable_error
-from specforge.executors.fake.files import Files, below, digest_of, entries_of, place_below
+from specforge.executors.fake.files import Files, below, digest_of, entries_of, place_below, remove_below
 from specforge.executors.fake.jobs import Job, JobCall, JobState, Program, collect, echo
 from specforge.executors.fake.stores import FakeStoreData
 from specforge.formats.tree import Entry, parse
@@ -238,6 +238,21 @@ class FakeWorld:
             job.trees = Frozen(trees)
             self._ended(job)
 
+    def settle_gone(self, job: Job) -> None:
+        """Call a job lost that ended well, if somebody removed what it left before it was discarded."""
+        with self.lock:
+            disk = self.disk(job.call.step.place)
+            gone = any(below(disk, str(tree.path)) is None for tree in job.trees.values())
+            if job.succeeded and gone and not job.discarded:
+                job.lost, job.reason = True, "what it left is gone"
+
+    def tidy(self) -> None:
+        """Remove what jobs left that ended, as somebody does who cleans up behind our back."""
+        with self.lock:
+            for job in self.jobs.values():
+                if not job.running:
+                    remove_below(self.disk(job.call.step.place), run_folder(job.call.key))
+
     def stop(self, job: Job) -> None:
         """Cancel a running job."""
         with self.lock:
@@ -293,4 +308,5 @@ def job_error(job: Job) -> ExecutionError:
     log = "\n".join(job.made.log)
     if job.cancelled:
         return Cancelled(failed(job.reason).diagnostics, ended=True, log=log)
-    return failed(job.reason, ended=True, log=log)
+    error = failed(job.reason, ended=True, log=log)
+    return Lost(error.diagnostics, ended=True, log=log) if job.lost else error

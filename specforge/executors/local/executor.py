@@ -16,7 +16,7 @@ from specforge.core.values import EMPTY, Frozen, Place, Tree
 from specforge.executors.base import LogLine, Result, StepContext, Surroundings
 from specforge.executors.local import places
 from specforge.executors.local.pool import Pool, pool_of
-from specforge.executors.local.run import RunFolder
+from specforge.executors.local.run import DISCARDED, RunFolder, gone_words
 from specforge.formats.tree import Entry
 from specforge.runtimes.job.folders import remove
 
@@ -110,6 +110,7 @@ class LocalExecutor:
         """Remove what a run left, except its log and its status. Does nothing while it runs."""
         run = RunFolder(self._pool(place).run_folder(key))
         if run.status() is not None:
+            run.write(DISCARDED, "")  # first: what is gone from here on is not missed
             for name in _HEAVY:
                 remove(str(run.path / name))
 
@@ -184,6 +185,8 @@ def _look_at_job(run: RunFolder) -> Seen:
             return Seen(Presence.ABSENT)
         ended = {"started": started.get("began"), "exit": None, "reason": "the job was lost"}
     facts = {"state": "ended", "started": ended["started"], "exit": ended["exit"], "reason": ended["reason"]}
+    if gone := run.what_is_gone():
+        facts |= {"exit": None, "reason": f"the job was lost: {gone_words(gone)}"}
     return Seen(Presence.PRESENT, facts=Frozen(facts), since=ended["started"])
 
 

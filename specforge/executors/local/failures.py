@@ -6,7 +6,7 @@ import errno
 from typing import Any
 
 from specforge.core.diagnostics import Diagnostic
-from specforge.core.errors import Cancelled, ExecutionError
+from specforge.core.errors import Cancelled, ExecutionError, Lost
 from specforge.core.values import Key
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -14,14 +14,15 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def ended(key: Key, status: dict[str, Any], log: str) -> ExecutionError:
     """Return the error of a run that is over and did not succeed."""
-    hint = f"`spec logs {key.address}` shows what it printed"
+    log_hint = f"`spec logs {key.address}` shows what it printed"
+    hint = "; ".join(filter(None, [status.get("hint"), log_hint]))
     detail = f"step `{key.step}` of {key.address}: {status['reason']}"
     if status["state"] == "cancelled":
         return Cancelled(Diagnostic("SF441", "The job was cancelled", detail, address=key.address), ended=True, log=log)
     if status["state"] == "lost":
         hint = "apply again: it is run anew, as a further attempt"
         lost = Diagnostic("SF442", "The job was lost", detail, hint=hint, address=key.address)
-        return ExecutionError(lost, ended=True, log=log)
+        return Lost(lost, ended=True, log=log)
     return ExecutionError(
         Diagnostic("SF440", "The job failed", detail, hint=hint, address=key.address), ended=True, log=log
     )

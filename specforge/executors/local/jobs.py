@@ -54,6 +54,8 @@ class JobPerformer:
             self._run.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise failures.no_room(self._context.key, f"`{error.filename or self._run.path}`", error) from error
+        if gone := self._run.what_is_gone():
+            self._run.settle_gone(gone)  # an apply was killed, and somebody removed what it had not published yet
         while (status := self._run.status()) is None:
             if self._goes_on():
                 self._wait()

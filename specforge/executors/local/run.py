@@ -15,6 +15,8 @@ from specforge.executors.files import write_whole
 from specforge.runtimes.job.slots import is_locked, open_lock, try_lock
 
 _LEFT_OVERS_SECONDS = 5.0
+DISCARDED = "discarded"
+"""The mark in a run folder whose files were dropped after they had been published."""
 
 
 class StagingLock:
@@ -98,10 +100,43 @@ class RunFolder:
         if same_boot:
             self._end_left_overs(command)
         why = "its wrapper was killed" if same_boot else "the machine was restarted while it ran"
-        began = command.get("began")
-        status = {"format": 1, "state": "lost", "reason": f"the job was lost: {why}", "exit": None, "signal": None}
+        self.write_lost(why, command.get("began"))
+
+    def write_lost(self, why: str, began: float | None) -> None:
+        """Write that the run is lost, and why."""
+        status = {"format": 1, "state": "lost", "reason": why, "exit": None, "signal": None}
         moments: dict[str, Any] = {"started": began, "ended": None, "usage": {}, "outputs": {}, "facts": None}
         self.write("status.json", json.dumps({**status, **moments}))
+
+    def what_is_gone(self) -> str:
+        """Return a file that the run left and that is not there any more, or not whole; empty: none, or dropped by us.
+
+        Its digests are compared by whoever reads the files.
+        """
+        status = self.status() or {"outputs": {}}
+        gone = next(filter(None, map(self._gone_of, status["outputs"].values())), "")
+        return "" if (self.path / DISCARDED).exists() else gone
+
+    def settle_gone(self, gone: str) -> None:
+        """Write that the run is lost because this file of what it left is gone."""
+        self.write_lost(gone_words(gone), (self.status() or {}).get("started"))
+
+    def _gone_of(self, output: dict[str, Any]) -> str:
+        from specforge.formats import folder, tree  # looked at is only what an apply that was killed left
+
+        try:
+            listing = (self.path / "trees" / output["digest"]).read_bytes()
+        except FileNotFoundError:
+            return f"trees/{output['digest']}"
+        root = os.fspath(self.path / output["path"])
+        for entry in tree.parse(listing):
+            try:
+                size = os.stat(folder.locate(root, entry.path)).st_size
+            except (FileNotFoundError, NotADirectoryError):
+                size = -1
+            if size != entry.size:
+                return f"{output['path']}/{entry.path}"
+        return ""
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the run, all or nothing."""
@@ -126,3 +161,8 @@ class RunFolder:
         except FileNotFoundError:
             return None
         return value
+
+
+def gone_words(gone: str) -> str:
+    """Return why a run is lost of which this file is gone."""
+    return f"`{gone}` of its run folder was removed or changed before it was published"

@@ -66,6 +66,7 @@ class Wrapper:
         self._started = time.time()
         self._peak = 0
         self._left: dict[str, Any] = {"outputs": {}, "facts": None}
+        self._hint = ""
         adopt_orphans()
         # Room for the status, so that a job that fills the disk can still say so.
         reserve("reserve", _RESERVE)
@@ -77,7 +78,8 @@ class Wrapper:
         if ending.state != "succeeded":
             trouble = self._trouble()
             self._log.say(f"the job ended: {ending.reason}{trouble}")
-            ending.reason = _its_words(ending) + trouble
+            words, self._hint = _its_words(ending)
+            ending.reason = words + trouble
         self._log.close()
         if ending.state == "succeeded":
             ending = self._safely(self._collect, ending)
@@ -183,6 +185,7 @@ class Wrapper:
             "format": FORMAT,
             "state": ending.state,
             "reason": ending.reason,
+            "hint": self._hint,
             "exit": ending.code,
             "signal": ending.number,
             "started": self._started,
@@ -219,16 +222,19 @@ class Wrapper:
         shutil.copytree("work.first", "work", symlinks=True)
 
 
-def _its_words(ending: Ending) -> str:
-    """Return what the program itself says about its failure, in a file `failure` in its output folder, or our words."""
+def _its_words(ending: Ending) -> tuple[str, str]:
+    """Return the reason of a failure and a hint: what the program itself says in a file `failure` in its output
+    folder, whose last line may begin with `hint: `; else our words and nothing.
+    """
     words = ""
     if ending.code and ending.state == "failed":
         try:
             with open(os.path.join("out", "failure"), "rb") as file:
                 words = file.read(2000).decode(errors="replace").strip()
         except OSError:
-            return ending.reason
-    return words or ending.reason
+            return ending.reason, ""
+    reason, mark, hint = words.rpartition("\nhint: ")
+    return (reason if mark else words) or ending.reason, hint if mark else ""
 
 
 def _close_inherited(last: int) -> None:
