@@ -25,16 +25,15 @@ def settle_definition(planning: Planning, node: Node) -> Settled:  # noqa: ARG00
         outputs=outputs,
         waits_for=followed(node.inputs),
     )
-    pending = has_holes(outputs)
     if record is None:
-        return Settled(_with(change, Action.CREATE), outputs, pending)
+        return Settled(_with(change, Action.CREATE), outputs, has_holes(outputs))
     if record.spec == node.declared.spec_json and record.outputs == outputs:
         return Settled(change, outputs)
     fields = fields_of(node)
     reasons = () if record.outputs == outputs else _not_in_fields(output_reasons(node), {f.path for f in fields})
     if not fields and not reasons:
         return Settled(change, outputs)  # the same spec, written by another release
-    return Settled(_with(change, Action.UPDATE, fields=fields, reasons=reasons), outputs, pending)
+    return Settled(_with(change, Action.UPDATE, fields=fields, reasons=reasons), outputs, has_holes(outputs))
 
 
 def settle_place(planning: Planning, node: Node) -> Settled:

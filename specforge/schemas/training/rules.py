@@ -168,7 +168,7 @@ def _train(subject: Subject, toolchain: EnsureToolchain) -> RunJob:
 
 
 def _usages(asked: Sequence[str]) -> tuple[str, ...]:
-    return _TRAIN_ONLY if asked == ["TRAIN"] else tuple(sorted(set(asked)))
+    return _TRAIN_ONLY if asked == _TRAIN_ONLY else tuple(sorted(set(asked)))
 
 
 def _published(source: Input, tree: str) -> Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, StringConstraints, model_validator
@@ -13,6 +14,8 @@ from specforge.schemas.base import Change, Declared, Ref, Spec, VersionName
 from specforge.schemas.units import Duration, Memory
 
 Usage = Literal["TRAIN", "EVAL", "TEST"]
+# A tuple, for a list as default is copied for every job; not strict, for documents give a list.
+Usages = Annotated[tuple[Usage, ...], Field(min_length=1, strict=False)]
 InputName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=32)]
 Figure = Literal["accuracy", "f1", "precision", "recall"]  # those of specforge.procedures.evaluate; a test compares
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -25,7 +28,7 @@ class TrainingInput(Spec):
     dataset: Annotated[str, Ref(("dataset",), versioned=True)]
     """The Dataset; `NAME@VERSION` stays at that version."""
 
-    usages: Annotated[list[Usage], Field(min_length=1)] = Field(default=["TRAIN"])
+    usages: Usages = ("TRAIN",)
     """Which samples the job sees. A sample without usage counts as TRAIN."""
 
     @model_validator(mode="before")
@@ -63,7 +66,7 @@ class Evaluation(Spec):
     data: Annotated[str, Ref(("dataset",), versioned=True)]
     """The Dataset the model is measured on."""
 
-    usages: Annotated[list[Usage], Field(min_length=1)] = Field(default=["EVAL"])
+    usages: Usages = ("EVAL",)
     """Which of its samples count."""
 
     accept: dict[Figure, Bounds] = Field(default_factory=dict)
@@ -81,6 +84,12 @@ class Resources(Spec):
 
     memory: Memory | None = None
     """Memory, like `512MiB`; default: the pool's divided by its slots."""
+
+
+@cache
+def _no_limits() -> Resources:
+    """Return what most jobs say of it, one value for all."""
+    return Resources()
 
 
 class TrainingSpec(Declared):
@@ -107,7 +116,7 @@ class TrainingSpec(Declared):
     nodes: Annotated[Literal[1], Change.NEW_VERSION] = 1
     """Number of nodes; this release trains on one."""
 
-    resources: Annotated[Resources, Change.UPDATE] = Field(default_factory=Resources)
+    resources: Annotated[Resources, Change.UPDATE] = Field(default_factory=_no_limits)
     """What the job may use of its pool."""
 
     timeout: Annotated[Duration | None, Change.UPDATE] = None
