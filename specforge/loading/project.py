@@ -27,6 +27,7 @@ from specforge.loading.yaml_reader import Document, read, read_text
 from specforge.planner.project import Declared, Project
 from specforge.schemas.base import Ref
 from specforge.schemas.kind import Kind, Kinds
+from specforge.schemas.references import references
 
 PROJECT_KIND = "Project"
 
@@ -239,9 +240,8 @@ class _Loading:
         if problems or spec is None:
             return None
         text = canonical_json(spec.__pydantic_serializer__.to_python(spec, mode="json", by_alias=True))
-        return Loaded(
-            Declared(Address(kind.prefix, spec.name), kind, spec, text), source, document.index, tuple(filled)
-        )
+        declared = Declared(Address(kind.prefix, spec.name), kind, spec, text, references(spec))
+        return Loaded(declared, source, document.index, tuple(filled))
 
     def _duplicate(self, first: Loaded, second: Loaded) -> None:
         address, span = first.declared.address, first.position

@@ -14,7 +14,6 @@ from specforge.loading.variables import closest
 from specforge.planner.project import Declared
 from specforge.schemas.base import Ref
 from specforge.schemas.kind import Kinds
-from specforge.schemas.references import references
 
 _MOST_HINTS = 20
 """Wrong references that get a hint; a search for each of thousands would take minutes."""
@@ -100,8 +99,11 @@ def _pin_problem(path: Path, reference: Reference, ref: Ref) -> Problem | None:
 def check_references(names: Names) -> list[Diagnostic]:
     """Return what is wrong with the references that the documents themselves write."""
     diagnostics: list[Diagnostic] = []
+    known = {(each.kind, each.name) for each in names.resources}
     for address, loaded in names.resources.items():
-        for path, reference, ref in references(loaded.declared.spec):
+        for path, reference, ref in loaded.declared.references:
+            if reference.version is None and (ref.kinds[0], reference.name) in known:
+                continue  # as nearly all are
             if loaded.filled and len(path) == 1 and path[0] in loaded.filled:
                 continue
             problem = names.problem(path, reference, ref, hint=len(diagnostics) < _MOST_HINTS)

@@ -9,9 +9,7 @@ from typing import NamedTuple
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ConfigError
-from specforge.planner.project import Project
-from specforge.schemas.base import Declared as Spec
-from specforge.schemas.references import references
+from specforge.planner.project import Declared, Project
 
 
 class Edge(NamedTuple):
@@ -54,7 +52,7 @@ class Graph:
 def build_graph(project: Project) -> Graph:
     """Derive the graph from the reference fields of the specs; raises ConfigError for a cycle."""
     declared = {(address.kind, address.name): address for address in project.resources}
-    edges = {address: _edges_of(address, each.spec, declared) for address, each in project.resources.items()}
+    edges = {address: _edges_of(address, each, declared) for address, each in project.resources.items()}
     # A pinned reference reads a published version: it orders nothing and cannot close a cycle.
     follows = {
         address: [edge.target for edge in own if edge.version is None and edge.target in edges]
@@ -67,9 +65,9 @@ def build_graph(project: Project) -> Graph:
     return Graph(tuple(ordered), edges, max(depth.values(), default=0))
 
 
-def _edges_of(address: Address, spec: Spec, declared: Mapping[tuple[str, str], Address]) -> tuple[Edge, ...]:
+def _edges_of(address: Address, own: Declared, declared: Mapping[tuple[str, str], Address]) -> tuple[Edge, ...]:
     edges = []
-    for path, reference, ref in references(spec):
+    for path, reference, ref in own.references:
         name = reference.name
         for kind in ref.kinds:
             target = declared.get((kind, name))

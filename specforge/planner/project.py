@@ -10,16 +10,26 @@ from specforge.core.diagnostics import Diagnostic
 from specforge.core.values import Frozen
 from specforge.schemas.base import Declared as Spec
 from specforge.schemas.kind import Kind, Kinds
+from specforge.schemas.references import Found, references
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One declared resource. `spec_json` is the canonical JSON of `spec` with defaults filled in, for comparison."""
+    """One declared resource. `spec_json` is the canonical JSON of `spec` with defaults filled in, for comparison.
+
+    `found` are the references in `spec` if whoever made this has looked for them already.
+    """
 
     address: Address
     kind: Kind
     spec: Spec
     spec_json: str
+    found: tuple[Found, ...] | None = None
+
+    @property
+    def references(self) -> tuple[Found, ...]:
+        """The references in the spec, in the order of its fields."""
+        return references(self.spec) if self.found is None else self.found
 
 
 @dataclass(frozen=True, slots=True)
