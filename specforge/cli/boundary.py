@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ def _run(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
         _say("interrupted")
         return INTERRUPTED
     except Exception as error:  # the boundary: what is not expected is a bug, and is reported as one
-        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and _is_full()):
+        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and (_is_output(error) or _is_full())):
             raise
         from specforge.core.errors import SpecforgeError  # only now: `--help` needs nothing of it
 
@@ -87,11 +88,11 @@ def _usage(error: typer.TyperException, name: str) -> int:
 def _not_written(error: OSError) -> int:
     """Give up: quietly when the reader went away (`spec plan | head`), with a word when the output's disk is full."""
     _silence(sys.stdout)
-    if not isinstance(error, BrokenPipeError):
+    if not isinstance(error, BrokenPipeError) and error.errno != errno.EPIPE:
         from specforge.core.diagnostics import Diagnostic
         from specforge.core.errors import ConfigError
 
-        why = (error.strerror or str(error)).lower()
+        why = "; ".join(filter(None, [(error.strerror or str(error)).lower(), getattr(error, "meanwhile", "")]))
         hint = "look at the file or device that standard output goes to"
         found = Diagnostic("SF156", "The output cannot be written", f"standard output: {why}", hint=hint)
         return _expected(ConfigError(found), as_json=False)
@@ -100,6 +101,12 @@ def _not_written(error: OSError) -> int:
     except OSError:
         _silence(sys.stderr)
     return FAILED
+
+
+def _is_output(error: OSError) -> bool:
+    from specforge.cli.output import OutputLostError
+
+    return isinstance(error, OutputLostError)
 
 
 def _is_full() -> bool:
@@ -121,17 +128,19 @@ def _expected(error: SpecforgeError, *, as_json: bool) -> int:
     from specforge.render.diagnostics import render_diagnostics
 
     output = Output()
-    if as_json:
-        import json
-        import time
+    try:
+        if as_json:
+            import json
+            import time
 
-        from specforge.render.events import error_json
+            from specforge.render.events import error_json
 
-        output.text(json.dumps(error_json(time.time(), error.diagnostics), ensure_ascii=False))
-    _say(render_diagnostics(error.diagnostics, color=output.error_color, width=output.width))
-    log = getattr(error, "log", "")
-    if log:
-        _say("the end of its log:\n" + "\n".join(f"  {line}" for line in log.splitlines()[-20:]))
+            output.text(json.dumps(error_json(time.time(), error.diagnostics), ensure_ascii=False))
+    finally:  # also where standard output takes nothing, which is told as well
+        _say(render_diagnostics(error.diagnostics, color=output.error_color, width=output.width))
+        log = getattr(error, "log", "")
+        if log:
+            _say("the end of its log:\n" + "\n".join(f"  {line}" for line in log.splitlines()[-20:]))
     return FAILED
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,15 @@ from typing import Any, TextIO
 
 PLAIN_WIDTH = 100
 """Columns of text that goes to a file or a pipe."""
+
+
+class OutputLostError(OSError):
+    """Standard output took nothing more; `meanwhile` says what became of the command."""
+
+    def __init__(self, error: OSError, meanwhile: str = "") -> None:
+        gone = errno.EPIPE if isinstance(error, BrokenPipeError) else error.errno
+        super().__init__(gone, error.strerror or str(error))
+        self.meanwhile = meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +48,12 @@ class Output:
         return colored(sys.stderr)
 
     def text(self, text: str) -> None:
-        """Write text on standard output; a newline is put at its end if it has none."""
-        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
-        sys.stdout.flush()
+        """Write text on standard output; a newline is put at its end if it has none. Raises OutputLostError."""
+        try:
+            sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            raise OutputLostError(error) from error
 
     def data(self, value: Mapping[str, Any] | list[Any]) -> None:
         """Write one JSON document on standard output."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TextIO
 
 from specforge.cli.board import Board, ended_words
-from specforge.cli.output import Output, colored
+from specforge.cli.output import Output, OutputLostError, colored
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.engine.events import (
@@ -72,11 +72,12 @@ def progress(
     """Give the progress that fits: JSON lines, a live tree, or plain lines.
 
     `estimates`: seconds that each change took before; `locate` puts places in the user's files into diagnostics.
+    Raises OutputLostError at the end if JSON lines are asked for and could not all be written.
     """
     lock = threading.Lock()
     board = Board(estimates)
     with _shown(output, board) as show:
-        gone = False
+        gone: OSError | None = None
 
         def sink(event: Event) -> None:
             nonlocal gone
@@ -84,13 +85,15 @@ def progress(
                 if isinstance(event, ChangeEnded) and event.diagnostics:
                     event = replace(event, diagnostics=locate(event.diagnostics))
                 tails.take(event)
-                if not gone:
+                if gone is None:
                     try:
                         show(event)
-                    except OSError:
-                        gone = True  # whoever read has left, or the disk is full; the apply goes on to its end
+                    except OSError as error:
+                        gone = error  # whoever read has left, or the disk is full; the apply goes on to its end
 
         yield Progress(sink, board.say if is_live(output) else _write_at_once)
+    if gone is not None and output.as_json:
+        raise OutputLostError(gone, "the apply went on to its end")
 
 
 @contextmanager

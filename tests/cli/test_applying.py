@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from specforge.cli.commands.applying import handled_signals
-from specforge.cli.output import Output
+from specforge.cli.output import Output, OutputLostError
 from specforge.cli.progress import Tails, progress
 from specforge.core.address import Address
 from specforge.engine.events import ChangeStarted
@@ -45,7 +47,7 @@ def test_sigterm_cancels() -> None:
 
 
 def test_a_reader_that_leaves_does_not_end_the_apply(monkeypatch) -> None:
-    """When nobody reads the events any more, the apply goes on to its end."""
+    """When nobody reads the events any more, the apply goes on to its end, and the command fails then."""
 
     class Closed:
         def write(self, _: str) -> int:
@@ -57,9 +59,17 @@ def test_a_reader_that_leaves_does_not_end_the_apply(monkeypatch) -> None:
             return False
 
     monkeypatch.setattr(sys, "stdout", Closed())
-    with progress(Output(as_json=True), Tails(), {}) as shown:
-        shown.sink(ChangeStarted(0.0, ADDRESS, "create"))
-        shown.sink(ChangeStarted(1.0, ADDRESS, "create"))
+    after = []
+
+    def report() -> None:
+        with progress(Output(as_json=True), Tails(), {}) as shown:
+            shown.sink(ChangeStarted(0.0, ADDRESS, "create"))
+            shown.sink(ChangeStarted(1.0, ADDRESS, "create"))
+            after.append("the rest")
+
+    with pytest.raises(OutputLostError):
+        report()
+    assert after == ["the rest"]
 
 
 class Terminal:

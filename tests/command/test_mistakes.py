@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from transcript import Transcript
 from workshop import DATA, TRAIN, Workshop, png
 
@@ -292,5 +293,23 @@ def test_standard_streams_that_are_closed_or_full(shop):
         assert (full.returncode, full.stderr.count("error")) == (1, 1)
         assert "standard output: no space left on device" in full.stderr
         assert _with_streams(shop, ">/dev/full 2>/dev/full", "plan").returncode == 1
+        refused = _with_streams(shop, ">/dev/full", "show", "training.nothing", "--json")
+        assert (refused.returncode, refused.stderr.count("error")) == (1, 2), "neither of the two is hidden"
     head = _with_streams(shop, "| head -c 1", "state", "show", "training.digits", "--json")
     assert (head.returncode, head.stdout, head.stderr) == (0, "{", "")
+
+
+def test_json_that_cannot_be_written(shop):
+    """An apply goes on to its end and is recorded, yet the command fails and says why; so does every other one."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full here")
+    applied = _with_streams(shop, ">/dev/full", "apply", "--yes", "--json")
+    assert applied.returncode == 1, applied.stderr
+    assert "error[SF156]: The output cannot be written" in applied.stderr
+    assert "standard output: no space left on device; the apply went on to its end" in applied.stderr
+    assert shop.is_clean()
+    listing = "plan", "show training.digits", "validate", "graph", "doctor", "state list", "state history", "lock"
+    for words in (*listing, "destroy --yes"):
+        full = _with_streams(shop, ">/dev/full", *words.split(), "--json")
+        assert (full.returncode, full.stderr.count("error")) == (1, 1), (words, full.stderr)
+        assert "standard output: no space left on device" in full.stderr
