@@ -78,6 +78,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF219": ("Option given twice", "An input, a parameter and ours would give the boot file the same option."),
     "SF220": ("Cycle of references", "Resources wait for each other."),
     "SF221": ("No such samples", "A usage is asked for that no sample of a Dataset without `split` has."),
+    "SF226": ("Unknown engine", "Nothing says which engine the model that a Service serves was made with."),
     "SF251": ("The plan cannot be saved", "The file given with `-o` cannot be written."),
     "SF252": ("The plan cannot be read", "The saved plan is not there or may not be read."),
     "SF253": ("A plan from the future", "The saved plan was written by a newer release."),

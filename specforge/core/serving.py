@@ -52,7 +52,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaGroup:
-    """Replicas that were begun: their `name` at the place, the `identity` of what they run.
+    """Replicas that were begun: their `name` at the place, the `identity` of what they run and its `recipe` (JSON).
 
     `weight` 0: they get no requests (not yet, or no longer).
     """
@@ -63,6 +63,7 @@ class ReplicaGroup:
     serves: str
     weight: int
     count: int
+    recipe: str = "{}"
 
 
 def group_name(lineage: str, address: Address, identity: str) -> str:

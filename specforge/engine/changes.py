@@ -137,7 +137,7 @@ def _used(record: Resource | None, taken_away: Mapping[Address, Change]) -> set[
     if record is None or not taken_away:
         return set()
     used = {each for each in record.waits_for if each in taken_away}
-    places: list[Place | None] = [record.place]
+    places: list[Place | None] = [record.place, *(each.place for each in record.groups)]
     if record.intent is not None:
         places += [place for place, _ in record.intent.jobs]
     for address, change in taken_away.items():

@@ -9,11 +9,11 @@ from specforge.core.errors import ExecutionError
 from specforge.core.state import DropResource, Resource
 from specforge.core.steps import Step, Unpublish
 from specforge.core.values import Key
+from specforge.engine.outcome import Outcome
 from specforge.engine.parts import perform_step, steps_begun
 from specforge.engine.runs import settle_run
 from specforge.engine.session import Session
 from specforge.engine.versions import RELEASE, release_intent
-from specforge.engine.work import Outcome
 from specforge.planner.plan import Action, Change
 from specforge.planner.removal import builds_of, release_steps
 

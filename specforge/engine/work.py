@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from specforge.core.address import Address
@@ -13,8 +13,10 @@ from specforge.core.errors import ExecutionError
 from specforge.core.state import Evidence, Intent, Resource, Status, Version
 from specforge.core.steps import Refusal, judge
 from specforge.core.values import EMPTY, Frozen
+from specforge.engine.outcome import Outcome
 from specforge.engine.parts import Made, count, discard_jobs, make_part
 from specforge.engine.runs import settle_run
+from specforge.engine.serving import serve
 from specforge.engine.session import Session
 from specforge.engine.versions import no_longer_recorded, record_and_let_go, recorded_or_new, with_version
 from specforge.planner.compute import runs_at
@@ -24,16 +26,6 @@ from specforge.planner.removal import builds_of
 from specforge.schemas.kind import Lifecycle
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a change: the word of ChangeEnded, the version that is current, words for people."""
-
-    word: str
-    version: str | None = None
-    words: str = ""
-    diagnostics: tuple[Diagnostic, ...] = ()
-
-
 def realise(session: Session, change: Change) -> Outcome:
     """Make one wish true and record it; raises ExecutionError or StateError."""
     resource = session.resources.get(change.address) or Resource(change.address, change.lifecycle, "{}")
@@ -41,6 +33,8 @@ def realise(session: Session, change: Change) -> Outcome:
         return _define(session, change, resource)
     if change.lifecycle == Lifecycle.PLACE.value:
         return _prepare(session, change, resource)
+    if change.lifecycle == Lifecycle.SERVICE.value:
+        return serve(session, change, resource)
     return _publish(session, change, resource)
 
 

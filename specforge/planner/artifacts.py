@@ -11,21 +11,22 @@ from typing import Any
 
 from specforge.core.queries import FindIdentity, LookAtArtifact, Presence, Seen
 from specforge.core.state import Status, Version
-from specforge.core.steps import Refusal, judge, place_of_step
+from specforge.core.steps import Refusal, judge
 from specforge.core.values import EMPTY, Frozen, Place
+from specforge.planner.drifting import evidence_drift, output_drift
 from specforge.planner.outputs import (
     fill_from,
     fill_recorded,
     followed,
     found_outputs,
     identity_if_known,
-    input_mark,
+    marks_of,
     recorded_outputs,
     version_outputs,
     waiting_for,
     with_figures,
 )
-from specforge.planner.plan import Action, Change, Drift, PlannedPart, Reason, Verb
+from specforge.planner.plan import Action, Change, PlannedPart, Reason, Verb
 from specforge.planner.planning import Node, Planning, Settled, undecided
 from specforge.planner.reasons import fields_of, reasons_of
 from specforge.schemas.kind import Part
@@ -149,7 +150,7 @@ def _is_lost(planning: Planning, node: Node, current: Version) -> bool:
         _unreachable(planning, node, look)
     if look is None or look.presence is not Presence.ABSENT:
         return False
-    planning.drift.append(Drift(node.address, _lost_words(current.version, look), look.since))
+    planning.drift.append(output_drift(node.address, current.version, look))
     return True
 
 
@@ -208,13 +209,6 @@ def _unreachable(planning: Planning, node: Node, seen: Seen) -> None:
     raise _BlockedError("its place cannot be reached; nothing is decided")
 
 
-def _lost_words(version: str, look: Seen) -> str:
-    missing = look.facts.get("missing")
-    return f"{version} is gone from its store" + (
-        f" ({missing} {'object' if missing == 1 else 'objects'} missing)" if missing else ""
-    )
-
-
 # ---- the evidence ----
 
 
@@ -229,9 +223,8 @@ def _evidence_fate(planning: Planning, node: Node, output: Fate) -> Fate | None:
     recorded = output.known.evidence if output.known is not None else None
     if recorded is not None and recorded.identity == identity:
         look = node.looks.get("evidence")
-        gone = output.planned.verb is Verb.KEEP and look is not None and look.presence is Presence.ABSENT
-        if gone:
-            planning.drift.append(Drift(node.address, f"the evaluation of {output.version} is gone from its store"))
+        if output.planned.verb is Verb.KEEP and look is not None and look.presence is Presence.ABSENT:
+            planning.drift.append(evidence_drift(node.address, str(output.version), look))
             planned = PlannedPart(part, Verb.MAKE, identity, replaces=recorded.build)
             return Fate(planned, lost=_EVIDENCE_LOST)
         return Fate(PlannedPart(part, Verb.KEEP, identity), figures=recorded.figures)
@@ -270,7 +263,7 @@ def _decide(planning: Planning, node: Node, output: Fate, evidence: Fate | None)
     refusals = _refusals(node, evidence)
     if output.planned.verb is Verb.KEEP and (evidence is None or evidence.planned.verb is Verb.KEEP):
         return Settled(_of_kept(node, fates, refusals), output.outputs)
-    away = _out_of_reach(planning, node, fates)
+    away = planning.out_of_reach(node.address, [fate.planned for fate in fates])
     if away is not None:
         return undecided(node.declared, node.record, f"{away} cannot be reached; nothing is decided")
     change = _change(planning, node, fates, refusals)
@@ -288,17 +281,6 @@ def _refusals(node: Node, evidence: Fate | None) -> tuple[Refusal, ...]:
     if node.desire.gate is None or evidence is None or evidence.figures is None:
         return ()
     return judge(node.desire.gate, evidence.figures)
-
-
-def _out_of_reach(planning: Planning, node: Node, fates: tuple[Fate, ...]) -> Place | None:
-    """Return a place that cannot be asked and that the work, if there is any, would need."""
-    for fate in fates:
-        if fate.planned.verb in (Verb.MAKE, Verb.MAYBE):
-            for place in map(place_of_step, fate.planned.part.steps):
-                if place in planning.unreachable:
-                    planning.unreachable[place][1].append(node.address)
-                    return place
-    return None
 
 
 def _unchanged(node: Node, fates: tuple[Fate, ...], **more: Any) -> Change:
@@ -353,7 +335,7 @@ def _change(planning: Planning, node: Node, fates: tuple[Fate, ...], refusals: t
         refusals=refusals,
         work=tuple(fate.planned.part.work for fate in fates if fate.planned.verb in (Verb.MAKE, Verb.MAYBE)),
         estimate=node.current.seconds if node.current and verbs[0] in (Verb.MAKE, Verb.MAYBE) else None,
-        inputs=_marks(node),
+        inputs=marks_of(node.inputs),
         fields=fields_of(node),
         reasons=reasons_of(
             planning,
@@ -363,17 +345,6 @@ def _change(planning: Planning, node: Node, fates: tuple[Fate, ...], refusals: t
             said=if_changed,
         ),
     )
-
-
-def _marks(node: Node) -> Frozen:
-    """Return what is noted of the inputs, for people; of a pinned one under `ADDRESS@VERSION`."""
-    marks = {}
-    for each in node.inputs.values():
-        name = str(each.address) if each.version is None else f"{each.address}@{each.version}"
-        mark = input_mark(each.outputs)
-        if mark is not None:
-            marks[name] = mark
-    return Frozen(marks)
 
 
 def _still_refused(planning: Planning, node: Node, identity: str | None) -> Settled | None:

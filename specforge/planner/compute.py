@@ -25,12 +25,14 @@ from specforge.planner.plan import Options, Plan, PlannedPart, RunInFlight, Unre
 from specforge.planner.planning import UNSETTLED, Node, Planning, Settled, undecided
 from specforge.planner.project import Declared, Project
 from specforge.planner.removal import removals
+from specforge.planner.services import settle_service
 from specforge.schemas.kind import Lifecycle, Part, Subject
 
 _SETTLERS = {
     Lifecycle.DEFINITION: settle_definition,
     Lifecycle.PLACE: settle_place,
     Lifecycle.ARTIFACT: settle_artifact,
+    Lifecycle.SERVICE: settle_service,
 }
 
 

@@ -115,3 +115,14 @@ def input_mark(outputs: Mapping[str, Any]) -> str | None:
     if not outputs or "place" in outputs or has_holes(Frozen(outputs)):
         return None
     return digest_of(codec.encode(Frozen(outputs)))
+
+
+def marks_of(inputs: Mapping[str, Input]) -> Frozen:
+    """Return what is noted of inputs, for people; of a pinned one under `ADDRESS@VERSION`."""
+    marks = {}
+    for each in inputs.values():
+        name = str(each.address) if each.version is None else f"{each.address}@{each.version}"
+        mark = input_mark(each.outputs)
+        if mark is not None:
+            marks[name] = mark
+    return Frozen(marks)

@@ -9,6 +9,7 @@ from specforge.core import codec
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.queries import Query
+from specforge.core.serving import Serving
 from specforge.core.state import Resource, StateRef
 from specforge.core.steps import Gate, Refusal, Step
 from specforge.core.values import EMPTY, Frozen, Place, VersionSeries
@@ -104,6 +105,8 @@ class Change:
     pinned: str | None = None
     version: str | None = None
     below_accept: tuple[str, ...] = ()
+    serving: Serving | None = None
+    repoint: bool = False
     work: tuple[str, ...] = ()
     estimate: float | None = None
     summary: str = ""
@@ -117,11 +120,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The world differs from the record: never blended with what the user wishes. `since` in unix seconds or None."""
+    """The world differs from the record: never blended with what the user wishes.
+
+    `since` in unix seconds, where the place knows it; else `last_seen` may say when all was still well.
+    """
 
     address: Address
     what: str
     since: float | None = None
+    last_seen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

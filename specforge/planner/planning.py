@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,10 +10,11 @@ from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity
 from specforge.core.queries import FindVersion, Presence, Query, Seen
 from specforge.core.state import Resource, State, Version
+from specforge.core.steps import place_of_step
 from specforge.core.values import EMPTY, Place, VersionSeries
 from specforge.planner.graph import Edge, Graph
 from specforge.planner.outputs import found_outputs, recorded_outputs, version_outputs
-from specforge.planner.plan import Action, Change, Drift, Options
+from specforge.planner.plan import Action, Change, Drift, Options, PlannedPart, Verb
 from specforge.planner.project import Declared, Project
 from specforge.schemas.kind import Desire, Input, Part, Subject
 
@@ -127,6 +128,16 @@ class Planning:
         _, addresses = self.unreachable.setdefault(place, (seen.problem or "it does not answer", []))
         if address not in addresses:
             addresses.append(address)
+
+    def out_of_reach(self, address: Address, parts: Iterable[PlannedPart]) -> Place | None:
+        """Return a place that cannot be asked and that the work, if there is any, would need; noted for the address."""
+        for each in parts:
+            if each.verb in (Verb.MAKE, Verb.MAYBE):
+                for place in map(place_of_step, each.part.steps):
+                    if place in self.unreachable:
+                        self.unreachable[place][1].append(address)
+                        return place
+        return None
 
     def inputs_of(self, address: Address) -> tuple[dict[str, Input], str | None, bool]:
         """Return what the references of an address lead to, why it is blocked (or None), and whether all is settled."""

@@ -92,12 +92,13 @@ def _recipe_reasons(current: Version, parts: tuple[PlannedPart, ...]) -> Iterato
         if planned.verb in (Verb.KEEP, Verb.MAYBE) or planned.replaces is not None or not recorded or recorded == "{}":
             continue
         differences = recipe_differences(recorded, part.recipe)
-        yield from (Reason(_difference_words(*each)) for each in differences)
+        yield from (Reason(difference_words(*each)) for each in differences)
         if not differences and planned.identity is not None:
             yield Reason(f"this release makes it in another way ({part.prefix} revision {part.revision})")
 
 
-def _difference_words(path: str, before: object, after: object) -> str:
+def difference_words(path: str, before: object, after: object) -> str:
+    """Return `path: 1 → 2`, or only that it changed where the values are digests or large."""
     plain = not any(_is_digest(each) or isinstance(each, Mapping | list | tuple) for each in (before, after))
     return f"{path}: {_shown(before)} → {_shown(after)}" if plain else f"{path} changed"
 

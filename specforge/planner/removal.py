@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from specforge.core.address import Address
 from specforge.core.queries import LookAtPlace, Presence
 from specforge.core.state import Resource, Version
-from specforge.core.steps import EnsurePlace, Release, Step, Unpublish
-from specforge.core.values import Place
+from specforge.core.steps import EnsurePlace, EnsureReplicas, Release, SetRoutes, Step, Unpublish
+from specforge.core.values import EMPTY, Place
 from specforge.planner.plan import Action, Change, Reason
 from specforge.planner.planning import Planning
 from specforge.schemas.kind import Lifecycle
@@ -75,7 +75,19 @@ def _steps(planning: Planning, record: Resource) -> tuple[Step, ...]:
         return ()
     if record.lifecycle == Lifecycle.PLACE.value:
         return (EnsurePlace(record.place, None),)
+    if record.lifecycle == Lifecycle.SERVICE.value:
+        return stop_steps(record)
     return release_steps(record.place, builds_of(record.versions), delete=planning.options.delete_artifacts)
+
+
+def stop_steps(record: Resource) -> tuple[Step, ...]:
+    """Return the steps that give a service's address up and end all of its replicas."""
+    steps: list[Step] = []
+    route = record.outputs.get("route")
+    if route is not None and record.place is not None:
+        steps.append(SetRoutes(record.place, route, None, EMPTY))
+    ends = (EnsureReplicas(each.place, each.name, None, 0, name=f"end-{each.name}") for each in record.groups)
+    return (*steps, *ends)
 
 
 def release_steps(store: Place, builds: Iterable[Build], *, delete: bool = False) -> tuple[Step, ...]:

@@ -144,6 +144,8 @@ def default_observations(resource: Resource) -> Mapping[str, Observation]:
 
 def _looks_at_service(resource: Resource, place: Place) -> dict[str, Observation]:
     """What is begun and not known to be gone is looked at, whatever it is for; routes once there were any."""
+    if resource.held is not None:
+        return {}
     looks: dict[str, Observation] = {each.name: LookAtReplicas(each.place, each.name) for each in resource.groups}
     route = resource.outputs.get("route")
     if route is not None:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic_core import from_json
+
 from specforge.core import codec
 from specforge.core.address import Address
 from specforge.core.state import (
@@ -166,6 +168,14 @@ class _Places(dict[str, Place]):
         return self.setdefault(text, Place(record["driver"], record["id"], _frozen(record["settings"])))
 
 
+def _record(text: str) -> Record:
+    try:
+        record: Record = from_json(text)  # twice as fast as the standard library
+    except ValueError:  # half a character in a name, which only the standard library takes, or a broken record
+        record = json.loads(text)
+    return record
+
+
 class _LongOutputs(dict[str, Any]):
     """Outputs by their JSON text: all algorithms of an engine have the same locked software."""
 
@@ -192,7 +202,7 @@ def decode_resources(
     shared = _Shared()
     for form, body in rows:
         texts = body.split("\n")
-        record = json.loads(texts[0])
+        record = _record(texts[0])
         for older in range(form, newest):
             record = upgrades[older](record)
         yield _resource(record, texts, shared)

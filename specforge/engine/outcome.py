@@ -1,0 +1,17 @@
+"""What comes of the work on one change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specforge.core.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a change: the word of ChangeEnded, the version that is current, words for people."""
+
+    word: str
+    version: str | None = None
+    words: str = ""
+    diagnostics: tuple[Diagnostic, ...] = ()
