@@ -7,6 +7,7 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +83,12 @@ class _Loading:
         file, documents = self._read(PROJECT_FILE)
         spec, document = self._project_spec(file, documents)
         settings = self._settings(file, document, spec, environment, given) if spec is not None else None
-        files = [(file, [each for each in documents if not _is_project(each)])]
-        files += [self._read(name) for name in self._spec_files(file, document, spec)]
-        if settings is not None:
-            for source, found in files:
+        rest = [each for each in documents if not _is_project(each)]
+        read = map(self._read, self._spec_files(file, document, spec))  # one after the other: data are large
+        for source, found in chain([(file, rest)], read):
+            if settings is not None:
                 self._declare(source, found, settings)
+        if settings is not None:
             names = Names(self.resources, self.kinds, self.uncertain, self.complete)
             self._check_defaults(names, file, document, settings)
             self.diagnostics += check_references(names)
