@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from specforge.core.address import Address
@@ -15,7 +15,7 @@ from specforge.core.steps import Step, place_of_step
 from specforge.core.values import Place, holes_in
 from specforge.engine.changes import do_changes
 from specforge.engine.events import ChangeEnded, Ended, Reporter, Sink, Started
-from specforge.engine.observe import DEADLINE, Places, blamed
+from specforge.engine.observe import Places, blamed, in_time, late_words
 from specforge.engine.session import ApplySettings, Interrupts, Means, Session
 from specforge.planner.plan import Action, Plan, Verb
 from specforge.state.backend import StateBackend
@@ -55,7 +55,7 @@ def apply(
     with backend.lock(_lock_info(means.settings, operation, begun), means.settings.lock_timeout):
         state = backend.read()
         check_fresh(plan, state)
-        warnings = _preflight(plan, executors)
+        warnings = _preflight(plan, executors, means.settings.deadline)
         if state.ref.lineage is None:
             state = replace(state, ref=backend.begin(str(uuid.uuid4()), plan.project, plan.environment))
         report(Started(begun, operation, plan.project, plan.environment, len(plan.pending), warnings))
@@ -80,7 +80,7 @@ def check_fresh(plan: Plan, state: State) -> None:
     raise PlanError(Diagnostic("SF206", "The plan is stale", detail, hint="make a new plan with `spec plan`"))
 
 
-def _preflight(plan: Plan, places: Places) -> tuple[Diagnostic, ...]:
+def _preflight(plan: Plan, places: Places, deadline: float) -> tuple[Diagnostic, ...]:
     """Let every place say what would keep the steps from succeeding, before the first effect; returns warnings."""
     steps: dict[Place, list[Step]] = {}
     for change in plan.pending:
@@ -89,14 +89,22 @@ def _preflight(plan: Plan, places: Places) -> tuple[Diagnostic, ...]:
             place = place_of_step(step)
             if not holes_in(place):
                 steps.setdefault(place, []).append(step)
-    found: list[Diagnostic] = []
-    for place, own in steps.items():
+
+    def look_ahead(place: Place) -> Sequence[Diagnostic]:
         executor = places.of(place)
         with blamed(place, "while it looked ahead"):
-            found.extend(executor.preflight(place, own, DEADLINE))
+            return executor.preflight(place, steps[place], deadline)
+
+    found: list[Diagnostic] = []
+    for place, said in in_time(look_ahead, dict.fromkeys(steps, deadline)).items():
+        found += [_late(place, deadline)] if said is None else said
     if has_errors(found):
         raise ExecutionError([each for each in found if each.severity is Severity.ERROR])
     return tuple(dict.fromkeys(found))
+
+
+def _late(place: Place, deadline: float) -> Diagnostic:
+    return Diagnostic("SF403", "Place unreachable", f"{place}: {late_words(deadline)}", hint=_AGAIN)
 
 
 def _result(means: Means, plan: Plan, outcomes: dict[Address, ChangeEnded], begun: float) -> ApplyResult:

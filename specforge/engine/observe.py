@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from queue import Empty, SimpleQueue
+from typing import Protocol, TypeVar
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import PluginError, SpecforgeError
-from specforge.core.queries import Query, Seen, place_of, unreachable
+from specforge.core.queries import LookAtArtifact, Query, ScanTree, Seen, place_of, unreachable
 from specforge.core.values import Place
 from specforge.executors.base import Executor, TreeReader
 
@@ -18,6 +21,8 @@ DEADLINE = 30.0
 """Seconds that a place has to answer, unless told otherwise."""
 
 _PLACES_AT_ONCE = 16
+
+T = TypeVar("T")
 
 
 class Places(Protocol):
@@ -74,10 +79,55 @@ def observe(queries: Sequence[Query], places: Places, deadline: float | None = D
         except SpecforgeError as error:
             return dict.fromkeys(by_place[place], unreachable(error.diagnostics[0].detail))
 
-    if len(by_place) <= 1:
-        answers = [ask(place) for place in by_place]
-    else:
-        with ThreadPoolExecutor(min(len(by_place), _PLACES_AT_ONCE)) as pool:
-            answers = list(pool.map(ask, by_place))
-    seen = {query: answer for batch in answers for query, answer in batch.items()}
+    seen: dict[Query, Seen] = {}
+    limits = {place: None if any(map(_reads_files, batch)) else deadline for place, batch in by_place.items()}
+    for place, batch in in_time(ask, limits).items():
+        seen.update(dict.fromkeys(by_place[place], unreachable(late_words(deadline))) if batch is None else batch)
     return {query: seen.get(query) or unreachable("it gave no answer") for query in queries}
+
+
+def _reads_files(query: Query) -> bool:
+    """Whether the answer takes as long as there is to read: a large source may take minutes, and does not hang."""
+    return isinstance(query, ScanTree) or (isinstance(query, LookAtArtifact) and query.depth == "hashed")
+
+
+def late_words(deadline: float | None) -> str:
+    """Return what is said of a place that let its time pass."""
+    return f"it did not answer within {deadline:g} s"
+
+
+def in_time(work: Callable[[Place], T], limits: Mapping[Place, float | None]) -> dict[Place, T | None]:
+    """Return what `work` gives for each place, or None for one that hangs: its answer is dropped if it ever comes.
+
+    `limits`: seconds for each place, None for as long as it takes. The places are worked on side by side. A driver is
+    told its deadline; it gets a little more time than that to keep it. Whatever `work` raises is raised.
+    """
+    answers: SimpleQueue[tuple[Place, T | None, BaseException | None]] = SimpleQueue()
+
+    def answer(place: Place) -> None:
+        try:
+            answers.put((place, work(place), None))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            answers.put((place, None, error))
+
+    waiting, asked, given = list(limits)[::-1], dict[Place, float](), dict[Place, T | None]()
+    while waiting or asked:
+        while waiting and len(asked) < _PLACES_AT_ONCE:
+            place = waiting.pop()
+            limit = limits[place]
+            asked[place] = math.inf if limit is None else time.monotonic() + limit * 1.1 + 0.1
+            # A daemon: one that hangs does not keep the process from ending.
+            threading.Thread(target=answer, args=(place,), name=f"ask {place}", daemon=True).start()
+        left = min(asked.values()) - time.monotonic()
+        try:
+            place, result, error = answers.get(timeout=None if left == math.inf else max(0.0, left))
+        except Empty:
+            for late in [each for each, until in asked.items() if until <= time.monotonic()]:
+                del asked[late]
+                given[late] = None
+            continue
+        if error is not None:
+            raise error
+        if asked.pop(place, None) is not None:
+            given[place] = result
+    return {place: given[place] for place in limits}

@@ -13,7 +13,7 @@ from specforge.core.errors import ExecutionError
 from specforge.core.state import PutResource, Resource, State, StateChange
 from specforge.core.values import EMPTY, Hole, OutputRef, map_holes
 from specforge.engine.events import Reporter, Sink
-from specforge.engine.observe import Places
+from specforge.engine.observe import DEADLINE, Places
 from specforge.engine.writer import StateWriter
 from specforge.executors.base import CancelToken
 from specforge.planner.outputs import recorded_outputs
@@ -40,7 +40,10 @@ class Interrupts:
 
 @dataclass(frozen=True, slots=True)
 class ApplySettings:
-    """How to apply. `grace`: seconds between asking a job to end and forcing it; `lock_timeout` in seconds."""
+    """How to apply. `grace`: seconds between asking a job to end and forcing it; `lock_timeout` in seconds.
+
+    `deadline`: seconds that a place has to look ahead.
+    """
 
     parallelism: int = 8
     fail_fast: bool = False
@@ -51,6 +54,7 @@ class ApplySettings:
     host: str = ""
     pid: int = 0
     grace: float = 10.0
+    deadline: float = DEADLINE
 
 
 @dataclass(frozen=True, slots=True)

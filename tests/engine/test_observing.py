@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ExecutionError, PluginError
-from specforge.core.queries import LookAtJob, LookAtPlace, Presence, Seen
+from specforge.core.queries import LookAtJob, LookAtPlace, Presence, ScanTree, Seen
 from specforge.core.values import Place
 from specforge.engine.observe import blamed, observe
 
@@ -107,3 +109,83 @@ def test_an_expected_error_is_not_blamed_on_the_driver():
     (found,) = broken.value.diagnostics
     assert found.detail == "the driver `a` failed while it worked at a:here: ValueError"
     assert "test_observing.py" in (found.note or "")
+
+
+class Hangs:
+    """A driver that does not keep its deadline: it answers when it is let go."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.answered = threading.Event()
+
+    def __call__(self, queries):
+        self.go.wait(60)
+        self.answered.set()
+        return present(queries)
+
+
+def test_a_place_that_hangs_is_unreachable_and_its_late_answer_is_dropped():
+    """The others are answered; nobody waits for it longer than a little over its deadline."""
+    hangs = Hangs()
+    queries = [LookAtPlace(HERE), LookAtJob(HERE, "1"), LookAtPlace(THERE)]
+    seen = observe(queries, Asked(a=hangs, b=present), 0.05)
+    assert [seen[each].presence for each in queries[:2]] == [Presence.UNREACHABLE] * 2
+    assert seen[queries[0]].problem == "it did not answer within 0.05 s"
+    assert seen[queries[2]].presence is Presence.PRESENT
+    before = dict(seen)
+    hangs.go.set()
+    assert hangs.answered.wait(10)
+    assert seen == before
+
+
+def test_reading_files_takes_the_time_it_takes():
+    """A large source is no place that hangs: its scan is waited for, however long it takes."""
+    hangs = Hangs()
+    scan = ScanTree(HERE, "data")
+    letting_go = threading.Timer(0.3, hangs.go.set)
+    letting_go.start()
+    seen = observe([scan, LookAtPlace(HERE), LookAtPlace(THERE)], Asked(a=hangs, b=present), 0.01)
+    letting_go.join()
+    assert {each.presence for each in seen.values()} == {Presence.PRESENT}
+
+
+def test_many_places_that_hang_are_told_one_after_the_other():
+    """Only so many are asked at once; each gets its own time."""
+    hangs = Hangs()
+    queries = [LookAtPlace(Place("a", str(number))) for number in range(40)]
+    seen = observe(queries, Asked(a=hangs), 0.01)
+    hangs.go.set()
+    assert {each.presence for each in seen.values()} == {Presence.UNREACHABLE}
+
+
+def test_what_no_driver_raises_comes_out():
+    """A stop of the whole process is not kept in a thread."""
+
+    def ends(queries):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        observe([LookAtPlace(HERE), LookAtPlace(THERE)], Asked(a=ends, b=present))
+
+
+ENDS = """
+import threading
+from specforge.core.queries import LookAtPlace
+from specforge.core.values import Place
+from specforge.engine.observe import observe
+
+class Hangs:
+    def of(self, place):
+        return self
+    def observe(self, place, queries, deadline):
+        threading.Event().wait()
+
+(seen,) = observe([LookAtPlace(Place("a", "here"))], Hangs(), 0.01).values()
+print(seen.problem)
+"""
+
+
+def test_a_place_that_hangs_does_not_keep_the_process_from_ending():
+    """The command says so and ends."""
+    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "it did not answer within 0.01 s\n"

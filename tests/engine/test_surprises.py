@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import pytest
 from fakes import ALL, NEXT, User, actions, program, world
 from test_left_runs import killed_while_training
@@ -159,6 +160,19 @@ def test_an_error_before_anything_runs_stops_all(user):
         apply_with(user, Spoiled(user.world, preflight=lambda *_: [problem]))
     assert not user.world.points
     assert not user.events
+
+
+def test_a_driver_that_hangs_while_it_looks_ahead_stops_before_anything_began(user):
+    """A place that says nothing in its time is told as out of reach; nothing was done."""
+    go = threading.Event()
+
+    def preflight(place, steps, deadline):
+        return [] if place.driver == "fake-store" else go.wait(60) and []
+
+    with pytest.raises(ExecutionError, match=r"SF403 .*fake-pool:here: it did not answer within 0.05 s"):
+        apply_with(user, Spoiled(user.world, preflight=preflight), deadline=0.05)
+    go.set()
+    assert not user.world.points
 
 
 def test_leftovers_that_cannot_be_removed_fail_nothing(user):
