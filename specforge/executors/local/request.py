@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from specforge.core.steps import RunJob
+from specforge.core.values import Run
 from specforge.executors.local.pool import Pool
 
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -21,7 +22,7 @@ def request_of(step: RunJob, pool: Pool, run: Path, python: str, procedures: str
     return {
         "format": 1,
         "argv": [put_in(word, run, words) for word in step.run.argv],
-        "variables": variables(step, pool, run, python),
+        "variables": variables(step.run, pool, run, python),
         "slots": pool.slots,
         "need": pool.need(limits),
         "cpu": pool.cpu,
@@ -63,16 +64,16 @@ def _meaning(text: str, run: Path, words: Mapping[str, str]) -> str:
     return f"{run}/{folder}{slash}{rest}"
 
 
-def variables(step: RunJob, pool: Pool, run: Path, python: str) -> dict[str, str]:
+def variables(run: Run, pool: Pool, folder: Path, python: str) -> dict[str, str]:
     """Return everything the program finds in its environment: nothing comes from whoever runs `spec`.
 
-    The number of threads follows the processors of the job's share; a variable that the step gives wins.
+    The number of threads follows the processors of the run's share; a variable that the run gives wins.
     """
-    threads = str(max(1, round(pool.cpu_share(step.run.limits))))
+    threads = str(max(1, round(pool.cpu_share(run.limits))))
     given = {
         "PATH": f"{Path(python).parent}:{_SYSTEM_PATH}",
-        "HOME": str(run / "home"),
-        "TMPDIR": str(run / "tmp"),
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
         "TZ": "UTC",
         "LANG": "C.UTF-8",
         "PYTHONHASHSEED": "0",
@@ -80,7 +81,7 @@ def variables(step: RunJob, pool: Pool, run: Path, python: str) -> dict[str, str
         "PYTHONUNBUFFERED": "1",
         **dict.fromkeys(_THREADS, threads),
     }
-    return given | {name: str(value) for name, value in step.run.variables.items()}
+    return given | {name: str(value) for name, value in run.variables.items()}
 
 
 def own_python() -> str:

@@ -31,7 +31,7 @@ def stage(run: Path, step: RunJob, surroundings: Surroundings, context: StepCont
         for name in _FOLDERS:
             (run / name).mkdir(mode=0o700 if name == "home" else 0o755)
         for each in step.inputs:
-            _show(run / "in" / each.name, each, surroundings, context)
+            show(run / "in" / each.name, each, surroundings, context)
         if isinstance(step.code, Tree):
             fetch = Fetch(surroundings.reader(step.code.place), step.code, context, "the code")
             fetch.into(run / "work", fetch.entries(), read_only=False)
@@ -40,9 +40,12 @@ def stage(run: Path, step: RunJob, surroundings: Surroundings, context: StepCont
         raise failures.no_room(context.key, f"`{error.filename or run}`", error) from error
 
 
-def _show(target: Path, wanted: JobInput, surroundings: Surroundings, context: StepContext) -> None:
+def show(
+    target: Path, wanted: JobInput, surroundings: Surroundings, context: StepContext, *, linked: bool = True
+) -> None:
+    """Have the input's files in folder `target`, read-only; `linked`: a link to them will do. Raises ExecutionError."""
     reader = surroundings.reader(wanted.tree.place)
-    if wanted.usages is None and isinstance(reader, LocalTrees):
+    if linked and wanted.usages is None and isinstance(reader, LocalTrees):
         folder = reader.local_folder(wanted.tree)
         if folder is not None:
             if not folder.is_dir():
