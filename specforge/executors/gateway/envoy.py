@@ -1,0 +1,69 @@
+"""One Envoy process, kept up under the name of its route."""
+
+from __future__ import annotations
+
+from specforge.core.errors import ExecutionError
+from specforge.executors.gateway import failures
+from specforge.executors.gateway.admin import Admin, SilentError
+from specforge.executors.gateway.binary import find_envoy
+from specforge.executors.gateway.config import BOOTSTRAP, CLUSTERS, LISTENERS
+from specforge.executors.gateway.folder import LOG, RouteFolder
+from specforge.executors.local.pool import Pool
+from specforge.executors.replicas import programs
+
+_GRACE = 5.0
+
+
+class Envoy:
+    """The Envoy of a route, whether it runs or not."""
+
+    def __init__(self, pool: Pool, folder: RouteFolder) -> None:
+        self._pool = pool
+        self._folder = folder
+        self.admin = Admin(folder.path)
+
+    def start(self) -> None:
+        """Have it kept up; raises ExecutionError if it is not installed."""
+        program = find_envoy()
+        if program is None:
+            raise ExecutionError(failures.no_gateway())
+        argv = [str(program), "-c", BOOTSTRAP, "--concurrency", "1", "--disable-hot-restart"]
+        # Connections to an address that is given up are closed after their next answer, and a minute later at the
+        # latest. One worker: what the probe hears from it is then true of every request.
+        argv += ["--drain-strategy", "immediate", "--drain-time-s", "60", "--log-level", "warning"]
+        programs.ensure_program(self._pool, self._folder.program, argv, self._folder.path, {}, self._folder.path / LOG)
+
+    def end(self) -> None:
+        """Have no such process, kept up or not. Requests in flight are lost: drain before."""
+        known = programs.look_at_program(self._pool, self._folder.program) is not None
+        if known or self.admin.pid() is not None or programs.left_over(self._pool, self._folder.program):
+            programs.stop_program(self._pool, self._folder.program, _GRACE)
+
+    def serves(self) -> bool:
+        """Return whether a kept up process runs and answers; one that lost its supervisor does not count."""
+        pid = self.admin.pid()
+        if pid is None or not self.is_up():
+            return False
+        kept = programs.look_at_program(self._pool, self._folder.program)
+        return kept is not None and kept.pid == pid
+
+    def is_up(self) -> bool:
+        """Return whether it answers."""
+        try:
+            self.admin.versions()
+        except (SilentError, OSError):
+            return False
+        return True
+
+    def has_failed(self) -> bool:
+        """Return whether nobody will make it run any more."""
+        kept = programs.look_at_program(self._pool, self._folder.program)
+        return kept is None or kept.state not in ("running", "starting")
+
+    def version(self, name: str) -> str | None:
+        """Return the version of a file that is in use."""
+        if name == LISTENERS:
+            return self.admin.versions().listeners
+        if name == CLUSTERS:
+            return self.admin.versions().clusters
+        return self.admin.route_version()

@@ -1,0 +1,272 @@
+"""Making the routes be as a step wants them, without losing a request. Begun again from anywhere, it converges.
+
+Envoy takes one file after the other, so the order matters: the groups that will answer are known to it and healthy
+before the routes name them, and the groups that are left stay known until their last request is answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from specforge.core.errors import ExecutionError
+from specforge.core.serving import Listen
+from specforge.core.steps import SetRoutes
+from specforge.core.values import Frozen
+from specforge.executors.base import Result, StepContext, StepEvent
+from specforge.executors.gateway import config, failures, ports
+from specforge.executors.gateway.admin import SilentError
+from specforge.executors.gateway.config import BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES
+from specforge.executors.gateway.envoy import Envoy
+from specforge.executors.gateway.folder import FILES, LOG, RouteFolder
+from specforge.executors.local.pool import Pool
+from specforge.executors.replicas.supervisord import NoAnswer, Refused
+
+_TAKE_OVER = 15.0
+_NUDGE = 1.0
+# A request that is tried again at another replica waits 20 ms at most; in between it is in flight to nobody.
+_BETWEEN_LOOKS = 0.05
+
+
+def set_routes(pool: Pool, step: SetRoutes, context: StepContext) -> Result:
+    """Perform the step; raises ExecutionError, with the routes as they were, and Cancelled when asked to stop."""
+    folder = RouteFolder(pool, step.route)
+    performer = _Performer(pool, folder, step, context)
+    try:
+        if not step.weights and not folder.exists():
+            performer.envoy.end()  # a kill may have left it behind
+            return Result()
+        with folder.fence(context.cancel) as held:
+            if not held:
+                raise failures.cancelled(step.route, context.key.address)
+            return performer.perform()
+    except (NoAnswer, Refused) as error:
+        raise failures.not_kept_up(step.route, str(error), context.key.address) from error
+    except OSError as error:
+        raise failures.no_room(step.route, error, context.key.address) from error
+
+
+class _Performer:
+    """One performance, behind the fence."""
+
+    def __init__(self, pool: Pool, folder: RouteFolder, step: SetRoutes, context: StepContext) -> None:
+        self.envoy = Envoy(pool, folder)
+        self._admin = self.envoy.admin
+        self._folder = folder
+        self._step = step
+        self._context = context
+        self._weights = {str(group): int(weight) for group, weight in step.weights.items() if weight}
+
+    def perform(self) -> Result:
+        """Give the address up, start Envoy, or let the one that runs change over."""
+        listen = self._step.listen
+        if not self._weights or listen is None:
+            self._give_up()
+            return Result()
+        try:
+            address = ports.resolved(listen)
+        except OSError as error:
+            raise failures.cannot_listen(listen, error, self._context.key.address) from error
+        wanted = self._contents(address)
+        before = {name: self._folder.read(name) for name in FILES}
+        try:
+            if self.envoy.serves():
+                self._change(address, wanted)
+            else:
+                self._start(address, wanted)
+        except (ExecutionError, OSError):
+            self._back_to(before)
+            raise
+        self._folder.keep_links(self._weights)
+        self._folder.settle(wanted)
+        return Result(Frozen({"address": listen.url}))
+
+    def _contents(self, address: Listen) -> dict[str, bytes]:
+        upstreams = [self._folder.upstream(group) for group in self._weights]
+        for each in upstreams:
+            if not each.sockets:
+                raise failures.nobody_answers(self._step.route, each.group, 0, self._context.key.address)
+        return {
+            BOOTSTRAP: config.bootstrap(),
+            CLUSTERS: config.clusters(upstreams),
+            ROUTES: config.routes(self._weights, self._step.timeout),
+            LISTENERS: config.listeners([address]),
+        }
+
+    # ---- from nothing ----
+
+    def _start(self, address: Listen, wanted: Mapping[str, bytes]) -> None:
+        """Begin with everything as it is wanted."""
+        self.envoy.end()
+        self._say("the gateway starts")
+        self._refuse_taken(address)
+        self._folder.path.mkdir(parents=True, exist_ok=True)
+        for group in self._weights:
+            self._folder.link(group)
+        for name in FILES:
+            if self._folder.read(name) != wanted[name]:
+                self._folder.write(name, wanted[name])
+        self.envoy.start()
+        self._until(self.envoy.is_up, "its files")
+        self._until_used(CLUSTERS, wanted[CLUSTERS])
+        self._until_healthy()
+        self._until_listening(address, wanted[LISTENERS])
+        self._until_used(ROUTES, wanted[ROUTES])
+
+    # ---- under load ----
+
+    def _change(self, address: Listen, wanted: Mapping[str, bytes]) -> None:
+        """Change over from what Envoy does now, whoever told it."""
+        known = [*self._admin.health()]
+        left = [each for each in known if each not in self._weights]
+        for group in self._weights:
+            self._folder.link(group)
+        if self._folder.read(BOOTSTRAP) != wanted[BOOTSTRAP]:
+            self._folder.write(BOOTSTRAP, wanted[BOOTSTRAP])  # for the next start; this process has read it
+        both = [self._folder.upstream(each) for each in (*self._weights, *left)]
+        self._put(CLUSTERS, config.clusters(both))
+        self._until_healthy()
+        self._also_listen(address)
+        self._put(ROUTES, wanted[ROUTES])
+        self._put(LISTENERS, wanted[LISTENERS])
+        self._drained(left)
+        self._put(CLUSTERS, wanted[CLUSTERS])
+
+    def _also_listen(self, address: Listen) -> None:
+        """Listen on the new address as well; the old one goes on until requests there have somewhere to go."""
+        now = [each.address for each in self._admin.listeners() if each.error is None]
+        if address in now:
+            return
+        in_the_way = [each for each in now if ports.collide(each, address)]
+        if in_the_way:
+            # The machine allows only one of them at a time: there is a moment without either.
+            kept = [each for each in now if each not in in_the_way]
+            self._put(LISTENERS, config.listeners(kept))
+            self._wait(lambda: ports.refusal(address) is None, 2.0)
+            now = kept
+        self._refuse_taken(address)
+        content = config.listeners([*now, address])
+        self._folder.write(LISTENERS, content)
+        self._until_listening(address, content)
+
+    def _drained(self, groups: list[str]) -> None:
+        """Wait until the groups have no request in flight, or their time has passed."""
+        if groups:
+            self._say("waiting for the last requests to the old replicas")
+        quiet = 0
+
+        def is_quiet() -> bool:
+            nonlocal quiet
+            flying = self._admin.in_flight()
+            busy = any(flying.get(config.statistics_name(each)) for each in groups)
+            quiet = 0 if busy else quiet + 1
+            return quiet > 1
+
+        if groups:
+            self._wait(is_quiet, self._step.drain, pause=_BETWEEN_LOOKS)
+
+    # ---- the end ----
+
+    def _give_up(self) -> None:
+        """Listen no longer, answer what is in flight, end, and leave nothing."""
+        if self.envoy.serves():
+            self._say("waiting for the last requests")
+            self._put(LISTENERS, config.listeners([]))
+            self._wait(lambda: self._admin.requests() == 0, self._step.drain, pause=_BETWEEN_LOOKS)
+        self.envoy.end()
+        self._folder.remove()
+
+    def _back_to(self, before: Mapping[str, bytes | None]) -> None:
+        """Have the files as they were, and no process if there was none."""
+        if not any(before.values()):
+            self.envoy.end()
+            self._folder.remove()
+            return
+        for name, content in before.items():
+            if content is not None and self._folder.read(name) != content:
+                self._folder.write(name, content)
+
+    # ---- telling Envoy, and waiting for it ----
+
+    def _put(self, name: str, content: bytes) -> None:
+        """Have Envoy use this content of a file; nothing happens if it does already."""
+        if self._folder.read(name) != content or self.envoy.version(name) != config.version_of(content):
+            self._folder.write(name, content)
+            self._until_used(name, content)
+
+    def _until_used(self, name: str, content: bytes) -> None:
+        version = config.version_of(content)
+        self._until(lambda: self.envoy.version(name) == version, f"`{name}`", again=(name, content))
+
+    def _until_healthy(self) -> None:
+        def all_answer() -> bool:
+            health = self._admin.health()
+            return all(health.get(each, (0, 0))[0] > 0 for each in self._weights)
+
+        if not self._wait(all_answer, _TAKE_OVER):
+            health = self._admin.health()
+            group = next(each for each in self._weights if not health.get(each, (0, 0))[0])
+            count = len(self._folder.upstream(group).sockets)
+            raise failures.nobody_answers(self._step.route, group, count, self._context.key.address)
+
+    def _until_listening(self, address: Listen, content: bytes) -> None:
+        version = config.version_of(content)
+
+        def listens() -> bool:
+            for each in self._admin.listeners():
+                if each.address == address and each.error is not None:
+                    raise self._not_listening(address, each.error)
+            return self.envoy.version(LISTENERS) == version and ports.answers(address)
+
+        self._until(listens, f"the address {address}")
+
+    def _refuse_taken(self, address: Listen) -> None:
+        if (why := ports.refusal(address)) is not None:
+            raise failures.cannot_listen(address, why, self._context.key.address)
+
+    def _not_listening(self, address: Listen, error: str) -> ExecutionError:
+        return failures.cannot_listen(address, ports.refusal(address) or error, self._context.key.address)
+
+    def _until(self, condition: Callable[[], bool], what: str, again: tuple[str, bytes] | None = None) -> None:
+        if not self._wait(condition, _TAKE_OVER, again=again):
+            self._too_late(what)
+
+    def _wait(
+        self,
+        condition: Callable[[], bool],
+        seconds: float,
+        *,
+        pause: float = 0.01,
+        again: tuple[str, bytes] | None = None,
+    ) -> bool:
+        """Wait until the condition holds; return whether it does. Raises when Envoy ends, or a stop is asked for."""
+        began = time.monotonic()
+        nudged = began
+        while True:
+            try:
+                if condition():
+                    return True
+            except (SilentError, OSError) as error:
+                # Not there yet, or no more.
+                if self.envoy.has_failed():
+                    raise self._failed(str(error)) from error
+            now = time.monotonic()
+            if now - began >= seconds:
+                return False
+            if again is not None and now - nudged >= _NUDGE:
+                self._folder.write(*again)  # a queue of the kernel may have overflown: tell it once more
+                nudged = now
+            if self._context.cancel.wait(pause):
+                raise failures.cancelled(self._step.route, self._context.key.address)
+
+    def _failed(self, why: str) -> ExecutionError:
+        return failures.not_started(
+            self._step.route, self._folder.path / LOG, why.lower() or "it ended", self._context.key.address
+        )
+
+    def _too_late(self, what: str) -> NoReturn:
+        raise failures.not_taken(self._step.route, what, self._folder.path / LOG, self._context.key.address)
+
+    def _say(self, text: str) -> None:
+        self._context.emit(StepEvent("state", text))
