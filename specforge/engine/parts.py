@@ -242,6 +242,8 @@ def words_for(step: Step) -> str:
         "Publish": "publish",
         "Release": "release",
         "Unpublish": "delete data",
+        "EnsureReplicas": "replicas",
+        "SetRoutes": "routes",
     }
     return f"run {step.name}" if isinstance(step, RunJob) else words[type(step).__name__]
 

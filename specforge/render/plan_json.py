@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from specforge.core.serving import Serving
 from specforge.core.values import Frozen, OutputRef, StepRef
 from specforge.planner.plan import Action, Change, Plan, PlannedPart, RunInFlight
 from specforge.render.plan import counts, is_metadata
@@ -64,11 +65,21 @@ def _change(change: Change) -> dict[str, Any]:
             {"figure": each.figure, "value": each.value, "min": each.minimum, "max": each.maximum, "text": str(each)}
             for each in change.refusals
         ],
+        **({} if change.serving is None else {"serving": _serving(change.serving, repoint=change.repoint)}),
         "work": list(change.work),
         "estimate_seconds": change.estimate,
         "summary": change.summary,
         "note": change.note,
         "waits_for": [str(each) for each in change.waits_for],
+    }
+
+
+def _serving(serving: Serving, *, repoint: bool) -> dict[str, Any]:
+    return {
+        "listen": str(serving.listen),
+        "address": serving.listen.url,
+        "shares": [{"serves": each.serves, "weight": each.weight, "replicas": each.count} for each in serving.shares],
+        "repoint": repoint,
     }
 
 
