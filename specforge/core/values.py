@@ -222,7 +222,7 @@ class Run:
     In `argv` the word `@python` is the toolchain's interpreter (without a toolchain: the one that runs specforge),
     `@procedures` the zip of specforge.procedures (`@python @procedures NAME …`), and `@in/NAME`, `@out`, `@out/NAME`,
     `@code` (also after a `=`) are the job's folders, `@socket` the Unix socket that a replica listens on; the executor
-    puts the real paths in.
+    puts the real paths in. A word may be a hole; the mapping that fills it becomes its canonical JSON.
     `toolchain` is the engine's entry of specforge.lock, or None.
     """
 
@@ -230,6 +230,14 @@ class Run:
     toolchain: Frozen | None = None
     variables: Frozen = EMPTY
     limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        words: tuple[Any, ...] = self.argv
+        if Frozen in map(type, words):
+            from specforge.core.digest import canonical_json
+
+            filled = [canonical_json(word) if type(word) is Frozen else word for word in words]
+            object.__setattr__(self, "argv", tuple(filled))
 
 
 @dataclass(frozen=True, slots=True)

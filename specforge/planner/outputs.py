@@ -45,7 +45,7 @@ def _artifact_outputs(
             "identity": identity,
             "digest": digest,
             "facts": facts,
-            "figures": figures,
+            "figures": _numbers(figures),
             **{f"tree.{name}": tree for name, tree in trees.items()},
         }
     )
@@ -55,8 +55,13 @@ def with_figures(outputs: Frozen, figures: Frozen | None) -> Frozen:
     """Return an artifact's outputs with the figures of evidence that is not the recorded one; None: not known yet."""
     return Frozen(
         {key: value for key, value in outputs.items() if key != "figures"}
-        | ({} if figures is None else {"figures": figures})
+        | ({} if figures is None else {"figures": _numbers(figures)})
     )
+
+
+def _numbers(figures: Frozen) -> Frozen:
+    """Return the plain numbers; tables such as a confusion matrix of a thousand labels are nothing for a recipe."""
+    return Frozen({key: value for key, value in figures.items() if type(value) in (int, float)})
 
 
 def recorded_outputs(resource: Resource | None) -> Frozen:

@@ -43,7 +43,7 @@ class Input:
 
     `output(key)` gives the value, or a hole while it is not known. Keys: definitions and places their own (`runnable`,
     `place`); artifacts `place` (the store it lies in), `digest`, `version`, `identity`, `facts` (what was published
-    with them), `figures` (of their evidence; none: empty), `tree.NAME`, and what their desire says beside.
+    with them), `figures` (the numbers of their evidence; none: empty), `tree.NAME`, and what their desire says beside.
     """
 
     address: Address

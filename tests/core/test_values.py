@@ -264,3 +264,10 @@ def test_a_record_that_holds_only_an_intent_has_made_nothing() -> None:
     assert Resource(B, "definition", "{}", outputs=Frozen(a=1)).made
     assert Resource(B, "place", "{}", identity="i").made
     assert Resource(B, "artifact", "{}", versions=(version("V1"),)).made
+
+
+def test_a_word_of_a_run_may_be_a_mapping_that_is_known_later() -> None:
+    """A hole in a command line stays one; the mapping that fills it is given as canonical JSON."""
+    run = Run(("go", OutputRef(A, "figures")))
+    assert run.argv[1] == OutputRef(A, "figures")
+    assert map_holes(run, lambda _: Frozen(b=1, a=0.5)).argv == ("go", '{"a":0.5,"b":1}')

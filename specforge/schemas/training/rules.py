@@ -72,6 +72,7 @@ def desire(subject: Subject) -> Desire:
         parts.append(_evidence(subject, algorithm, spec.evaluate, measured))
     return Desire(
         tuple(parts),
+        Frozen({"engine": algorithm.output("framework")}),
         place=store,
         series=series,
         pinned=spec.version,
@@ -90,11 +91,12 @@ def steps(subject: Subject, part: Part) -> tuple[Step, ...]:
         return (toolchain, _measure(subject, toolchain, store), publish)
     code = algorithm.output("code")
     series, version = VersionSeries(subject.project, "training", subject.spec.name, PATTERN), subject.spec.version
+    facts = Frozen({"engine": algorithm.output("framework")})
     return (
         toolchain,
         Copy(code, pool, f"code/{getattr(code, 'digest', None)}", name="code"),
         _train(subject, toolchain),
-        Publish(store, _TRAINED_TREES, output="model", series=series, version=version),
+        Publish(store, _TRAINED_TREES, output="model", series=series, version=version, facts=facts),
     )
 
 
