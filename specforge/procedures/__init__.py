@@ -54,6 +54,9 @@ class Procedure:
 PROCEDURES: Mapping[str, Procedure] = {
     "publish_dataset": Procedure("specforge.procedures.dataset", 1),
     "evaluate": Procedure("specforge.procedures.evaluate", 1),
+    "serve": Procedure("specforge.procedures.serve", 1),
+    "package": Procedure("specforge.procedures.package", 1),
+    "serve": Procedure("specforge.procedures.serve", 1),
 }
 """Every procedure by its name. Known without importing any: a plan needs no more than the revisions."""
 

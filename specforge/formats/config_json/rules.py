@@ -10,7 +10,7 @@ from typing import Any
 
 from specforge.formats.config_json.schema import schema_problems
 from specforge.formats.config_json.text import Path, Problem
-from specforge.formats.config_json.values import JSON, METRICS, MODEL_TYPES, MULTIPART, RESTRAINTS
+from specforge.formats.config_json.values import JSON, METRICS, MODEL_TYPES, MULTIPART, RESTRAINTS, media_type
 
 MISSPELT = "procotol"
 """How examples of the source write `protocol`; taken for it."""
@@ -84,16 +84,15 @@ def api_problems(value: Any, path: Path, *, image: bool = False) -> list[Problem
     for number, each in enumerate(value):
         found += _api(each, (*path, number), image)
         if not found:
-            key = (each.get("url", "/"), each.get("method", "POST").upper(), content_type(each.get("request", {})))
+            key = (each.get("url", "/"), each.get("method", "POST").upper(), _type_of(each.get("request", {})))
             if key in asked:
                 found.append(Problem((*path, number), "asks for the same as one before it"))
             asked.add(key)
     return found
 
 
-def content_type(message: dict[str, Any]) -> str:
-    """Return the content type of a checked message, without parameters."""
-    return str(message.get("Content-type", JSON)).partition(";")[0].strip().lower()
+def _type_of(message: dict[str, Any]) -> str:
+    return media_type(str(message.get("Content-type", JSON)))
 
 
 def _api(value: Any, path: Path, image: bool) -> Iterator[Problem]:
@@ -126,7 +125,7 @@ def _message(value: Any, path: Path, *, any_type: bool) -> Iterator[Problem]:
         return
     yield from _unknown(value, _MESSAGE_KEYS, path)
     yield from _texts(value, path, ("Content-type",))
-    kind = content_type(value)
+    kind = _type_of(value)
     if not _CONTENT_TYPE.fullmatch(kind):
         yield Problem((*path, "Content-type"), "is not a content type such as `application/json`")
     elif not any_type and kind not in (JSON, MULTIPART):

@@ -34,6 +34,16 @@ class Message:
     content_type: str = JSON
     data: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def media_type(self) -> str:
+        """The content type without parameters, in lower case."""
+        return media_type(self.content_type)
+
+
+def media_type(content_type: str) -> str:
+    """Return a content type without parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Api:
