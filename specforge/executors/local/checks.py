@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from specforge.core.diagnostics import Diagnostic, Severity
-from specforge.core.steps import EnsureToolchain, RunJob, SetRoutes, Step
+from specforge.core.steps import EnsureReplicas, EnsureToolchain, RunJob, SetRoutes, Step
 from specforge.executors import toolchains
 from specforge.executors.local.pool import Pool
+from specforge.executors.replicas.failures import unfit
 
 _TOO_LITTLE = 64 << 20
 _LITTLE = 1 << 30
@@ -26,6 +27,8 @@ def preflight(pool: Pool, steps: Sequence[Step], cache: Path) -> list[Diagnostic
     for step in steps:
         if isinstance(step, RunJob):
             found += _job(pool, step)
+        if isinstance(step, EnsureReplicas):
+            found += unfit(step)
         if isinstance(step, SetRoutes):
             from specforge.executors.gateway.checks import preflight as can_be_set
 

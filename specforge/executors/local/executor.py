@@ -10,8 +10,17 @@ from typing import BinaryIO
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ExecutionError
-from specforge.core.queries import LookAtJob, LookAtPlace, LookAtRoutes, Presence, Query, Seen, unreachable
-from specforge.core.steps import Copy, EnsurePlace, EnsureToolchain, RunJob, SetRoutes, Step
+from specforge.core.queries import (
+    LookAtJob,
+    LookAtPlace,
+    LookAtReplicas,
+    LookAtRoutes,
+    Presence,
+    Query,
+    Seen,
+    unreachable,
+)
+from specforge.core.steps import Copy, EnsurePlace, EnsureReplicas, EnsureToolchain, RunJob, SetRoutes, Step
 from specforge.core.values import EMPTY, Frozen, Place, Tree
 from specforge.executors.base import LogLine, Result, StepContext, Surroundings
 from specforge.executors.local import places
@@ -36,7 +45,14 @@ class LocalExecutor:
         until = None if deadline is None else time.monotonic() + deadline
         pool = self._pool(place)
         answers: dict[Query, Seen] = {}
+        groups = [query for query in queries if isinstance(query, LookAtReplicas)]
+        if groups:
+            from specforge.executors.replicas.look import look
+
+            answers.update(look(pool, groups, deadline))
         for query in queries:
+            if query in answers:
+                continue
             if until is not None and time.monotonic() > until:
                 answers[query] = unreachable("there was no time left to ask")
                 continue
@@ -61,6 +77,10 @@ class LocalExecutor:
                 from specforge.executors.local.jobs import JobPerformer
 
                 return JobPerformer(self._pool(step.place), self._surroundings, step, context).perform()
+            case EnsureReplicas():
+                from specforge.executors.replicas.ensure import GroupPerformer
+
+                return GroupPerformer(self._pool(step.place), self._surroundings, step, context).perform()
             case EnsurePlace():
                 places.ensure(self._pool(step.place), step.wanted, context)
                 return Result()
@@ -100,12 +120,16 @@ class LocalExecutor:
             time.sleep(_POLL)
 
     def logs(self, place: Place, key: str, since: float | None, follow: bool) -> Iterator[LogLine]:
-        """Give the lines of the job's output; raises ExecutionError if the pool knows no such job."""
+        """Give the lines of the job's output, or of a group's; raises ExecutionError if the pool knows no such job."""
         from specforge.executors.local.logs import lines_of
 
         pool = self._pool(place)
         run = RunFolder(pool.run_folder(key))
         if not run.path.is_dir():
+            from specforge.executors.replicas import logs
+
+            if logs.has_logs(pool, key):
+                return logs.lines_of(pool, key, since, follow)
             detail = f"the pool `{place.id}` has no run `{key}`"
             raise ExecutionError(Diagnostic("SF447", "No such job", detail, hint="its logs may have been removed"))
         return lines_of(run, pool.log_limit, since, follow)

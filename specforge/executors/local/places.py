@@ -15,7 +15,7 @@ from specforge.executors.local.pool import Pool
 from specforge.executors.local.run import RunFolder
 from specforge.runtimes.job.folders import remove
 
-_OURS = ("runs", "slots", "copies", "listings", "users")
+_OURS = ("runs", "slots", "copies", "listings", "users", "groups", "supervisor")
 
 
 def look(pool: Pool) -> Seen:
@@ -54,7 +54,13 @@ def ensure(pool: Pool, wanted: Frozen | None, context: StepContext) -> None:
             return
         running = [run.name for run in _runs(pool) if run.is_running()]
         if running:
-            raise _busy(pool, running, context)
+            raise _busy(pool, f"{len(running)} jobs run", running, "wait for them, or cancel them", context)
+        from specforge.executors.replicas.programs import look_at_programs
+
+        kept = look_at_programs(pool) or {}
+        if kept:
+            words = f"{len(kept)} replicas and gateways are kept up"
+            raise _busy(pool, words, sorted(kept), "delete the services there first", context)
         for name in _OURS:
             remove(str(pool.folder / name))
         for lock in pool.folder.glob("copies-*.lock"):
@@ -73,8 +79,8 @@ def _runs(pool: Pool) -> list[RunFolder]:
     return [RunFolder(Path(pool.runs, name)) for name in names]
 
 
-def _busy(pool: Pool, running: list[str], context: StepContext) -> ExecutionError:
-    shown = ", ".join(f"`{name}`" for name in running[:5])
-    detail = f"{len(running)} jobs run in the pool `{pool.place.id}`: {shown}"
-    hint = "wait for them, or cancel them, and apply again"
+def _busy(pool: Pool, what: str, names: list[str], how: str, context: StepContext) -> ExecutionError:
+    shown = ", ".join(f"`{name}`" for name in names[:5])
+    detail = f"{what} in the pool `{pool.place.id}`: {shown}"
+    hint = f"{how}, and apply again"
     return ExecutionError(Diagnostic("SF446", "The pool is in use", detail, hint=hint, address=context.key.address))

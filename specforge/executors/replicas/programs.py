@@ -324,6 +324,7 @@ def _card_of(supervisor: Supervisor, key: str, kept: Kept | None) -> Card | None
 
 def _content(pool: Pool, program: Program) -> dict[str, Any]:
     return {
+        "name": program.name,
         "argv": list(program.argv),
         "folder": _from_supervisor(pool, program.folder),
         "variables": dict(program.variables),
