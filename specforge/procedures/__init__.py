@@ -56,7 +56,6 @@ PROCEDURES: Mapping[str, Procedure] = {
     "evaluate": Procedure("specforge.procedures.evaluate", 1),
     "serve": Procedure("specforge.procedures.serve", 1),
     "package": Procedure("specforge.procedures.package", 1),
-    "serve": Procedure("specforge.procedures.serve", 1),
 }
 """Every procedure by its name. Known without importing any: a plan needs no more than the revisions."""
 

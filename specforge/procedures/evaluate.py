@@ -119,7 +119,7 @@ def main(argv: Sequence[str]) -> None:
     import argparse  # only a job needs it; the module is also read for its revision
 
     parser = argparse.ArgumentParser(prog="evaluate", allow_abbrev=False)
-    parser.add_argument("--engine", required=True, choices=sorted(runtimes.ENGINES))
+    parser.add_argument("--engine", required=True, choices=sorted(runtimes.LOADERS))
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)

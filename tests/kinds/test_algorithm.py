@@ -9,7 +9,7 @@ import pytest
 
 from specforge.core.queries import Presence, ScanTree, Seen, unreachable
 from specforge.core.values import PROJECT, Tree, frozen
-from specforge.runtimes import ENGINES
+from specforge.runtimes import FRAMEWORKS
 from specforge.schemas.algorithm import KIND
 from specforge.schemas.algorithm.parameters import argument, effective
 from specforge.schemas.algorithm.spec import AlgorithmSpec, Framework, Parameter
@@ -17,7 +17,7 @@ from specforge.schemas.algorithm.spec import AlgorithmSpec, Framework, Parameter
 
 def test_the_frameworks_are_the_engines_there_are():
     """What a document may say is what can be locked and loaded."""
-    assert sorted(get_args(Framework)) == sorted(ENGINES)
+    assert sorted(get_args(Framework)) == sorted(FRAMEWORKS)
     assert AlgorithmSpec.model_json_schema()["properties"]["framework"]["const"] == "scikit-learn"
 
 

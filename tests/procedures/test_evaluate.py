@@ -249,7 +249,7 @@ def test_values_of_pictures(tmp_path):
     """Grey as it is, colour as R, G, B of each pixel, transparency dropped, black and white as 0 and 255."""
     pytest.importorskip("numpy", reason="numpy is not installed")
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-    from specforge.runtimes.scikit_learn import row
+    from specforge.runtimes.rows import picture_row
 
     cases = {
         ("L", 7): [7.0] * 2,
@@ -261,5 +261,6 @@ def test_values_of_pictures(tmp_path):
     }
     for (mode, value), expected in cases.items():
         image.new(mode, (2, 1), value).save(tmp_path / "p.png")
-        assert row(tmp_path / "p.png").tolist() == expected, mode
-        assert row(tmp_path / "p.png").dtype == "float64"
+        row = picture_row(tmp_path / "p.png", "p.png", "model", None)
+        assert row.tolist() == expected, mode
+        assert row.dtype == "float64"

@@ -45,9 +45,19 @@ def lock_project(session: Session, output: Output, engine: str | None, *, upgrad
 
 
 def used_engines(session: Session, entries: Mapping[str, Any]) -> list[str]:
-    """Return the engines that declared resources name in a field `framework`, and those locked already."""
-    declared = {getattr(each.spec, "framework", None) for each in session.project.resources.values()}
-    return sorted({name for name in declared if isinstance(name, str)} | set(entries))
+    """Return the engines that declared resources name in a field `framework`, those in which their packages are
+    served if a service is declared, and those locked already.
+    """
+    from specforge.runtimes import FRAMEWORKS, server_of
+    from specforge.schemas.kind import Lifecycle
+
+    resources = session.project.resources
+    declared = {getattr(each.spec, "framework", None) for each in resources.values()}
+    names = {name for name in declared if isinstance(name, str)}
+    kinds = session.kinds.by_prefix
+    if any(kinds[address.kind].lifecycle is Lifecycle.SERVICE for address in resources):
+        names |= {server_of(name) for name in names & set(FRAMEWORKS)}
+    return sorted(names | set(entries))
 
 
 def _summary(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,88 @@
+"""The thread in which the model runs: it takes what waits, one batch at a time, and never waits for more."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from specforge.runtimes import Predictor, Request
+
+_BATCH = 64
+
+
+class Worker(threading.Thread):
+    """Loads the package, then answers jobs until the process ends. Its methods are for the event loop's thread."""
+
+    def __init__(self, load: Callable[[], Predictor]) -> None:
+        super().__init__(name="model", daemon=True)
+        self.failure: BaseException | None = None
+        self.ready = False
+        self.loaded = threading.Event()
+        self._load = load
+        self._waiting: SimpleQueue[tuple[Request, asyncio.Future[Any]]] = SimpleQueue()
+        self._begun: float | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many requests wait."""
+        return self._waiting.qsize()
+
+    def busy_for(self) -> float:
+        """Return for how many seconds the model has been at work on one batch; 0 if it is idle."""
+        begun = self._begun
+        return 0.0 if begun is None else time.monotonic() - begun
+
+    def submit(self, request: Request, future: asyncio.Future[Any]) -> None:
+        """Have a request answered: the future gets its answer, or the exception as a value."""
+        self._waiting.put((request, future))
+
+    def run(self) -> None:
+        """Load, then work."""
+        try:
+            package = self._load()
+        except BaseException as error:  # noqa: BLE001 - whoever started the server is told
+            self.failure = error
+            self.loaded.set()
+            return
+        # What was loaded lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        self.ready = True
+        self.loaded.set()
+        while True:
+            self._work(package)
+
+    def _work(self, package: Predictor) -> None:
+        batch = [self._waiting.get()]
+        while package.batches and len(batch) < _BATCH:
+            try:
+                batch.append(self._waiting.get_nowait())
+            except Empty:
+                break
+        # Whoever has gone, or was told that it took too long, needs no answer any more.
+        batch = [each for each in batch if not each[1].done()]
+        if not batch:
+            return
+        self._begun = time.monotonic()
+        try:
+            answers = package.answer([request for request, _ in batch])
+        except BaseException as error:  # noqa: BLE001 - each of its callers is told
+            answers = [error] * len(batch)
+        self._begun = None
+        loop = batch[0][1].get_loop()
+        pairs = [(future, answer) for (_, future), answer in zip(batch, answers, strict=True)]
+        try:
+            loop.call_soon_threadsafe(_deliver, pairs)
+        except RuntimeError:  # the loop is closed: the process ends
+            return
+
+
+def _deliver(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, answer in pairs:
+        if not future.done():
+            future.set_result(answer)
