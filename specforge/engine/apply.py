@@ -5,17 +5,19 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity, has_errors
-from specforge.core.errors import ExecutionError, PlanError
+from specforge.core.errors import ExecutionError, PlanError, SpecforgeError
 from specforge.core.state import LockInfo, State
 from specforge.core.steps import Step, place_of_step
 from specforge.core.values import Place, holes_in
 from specforge.engine.changes import do_changes
 from specforge.engine.events import ChangeEnded, Ended, Reporter, Sink, Started
 from specforge.engine.observe import Places, blamed, in_time, late_words
+from specforge.engine.runs import forget_unstarted
 from specforge.engine.session import ApplySettings, Interrupts, Means, Session
 from specforge.planner.plan import Action, Plan, Verb
 from specforge.state.backend import StateBackend
@@ -51,6 +53,8 @@ def apply(
     means = Means(backend, executors, report, clock, settings or ApplySettings(), interrupts or Interrupts())
     begun, operation = clock(), uuid.uuid4().hex
     if plan.empty and not plan.unreachable:
+        with suppress(SpecforgeError):  # nobody asked for it: the next apply may do it as well
+            _clear_leftovers(plan, means, operation)
         return ApplyResult({}, 0.0, failed=False, interrupted=False)
     with backend.lock(_lock_info(means.settings, operation, begun), means.settings.lock_timeout):
         state = backend.read()
@@ -63,6 +67,18 @@ def apply(
     result = _result(means, plan, outcomes, begun)
     report.finish()
     return result
+
+
+def _clear_leftovers(plan: Plan, means: Means, operation: str) -> None:
+    """Clear what a killed apply was about to begin, and nobody wants any more, from the record."""
+    if not plan.leftovers:
+        return
+    with means.backend.lock(_lock_info(means.settings, operation, means.clock()), 0.0):
+        state = means.backend.read()
+        check_fresh(plan, state)
+        session = Session.begin(plan, state, operation, means)
+        for address in plan.leftovers:
+            forget_unstarted(session, address)
 
 
 def _lock_info(settings: ApplySettings, operation: str, now: float) -> LockInfo:

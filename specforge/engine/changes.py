@@ -14,7 +14,7 @@ from specforge.core.values import Place
 from specforge.engine.events import ChangeEnded, ChangeStarted
 from specforge.engine.observe import where_raised, words_of
 from specforge.engine.removing import take_away
-from specforge.engine.runs import settle_run
+from specforge.engine.runs import forget_unstarted, settle_run
 from specforge.engine.scheduler import run
 from specforge.engine.session import Session
 from specforge.engine.work import realise
@@ -24,6 +24,8 @@ from specforge.schemas.kind import Lifecycle
 
 def do_changes(session: Session, plan: Plan, state: State) -> dict[Address, ChangeEnded]:
     """Return how each change, and each run that is no longer wanted, ended; a failure skips what depends on it."""
+    for address in plan.leftovers:
+        forget_unstarted(session, address)
     pending = {change.address: change for change in plan.pending}
     unwanted = {each.address for each in plan.runs if not each.wanted}
     outcomes: dict[Address, ChangeEnded] = {}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
+from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
-from specforge.core.errors import Cancelled, ExecutionError
+from specforge.core.errors import Cancelled, ExecutionError, PluginError
 from specforge.core.queries import FindIdentity, LookAtJob, Presence
 from specforge.core.state import EndRun, Intent, Resource, Status
 from specforge.core.steps import Publish, Release
@@ -41,6 +43,20 @@ def settle_run(session: Session, resource: Resource, *, taken: bool = False) -> 
     else:
         _tell_ended(session, after, intent, "cancelled" if state == "running" else "discarded")
     return session.resources[resource.address]
+
+
+def forget_unstarted(session: Session, address: Address) -> None:
+    """Clear the intent of work that is not wanted any more and of which nothing was started; else it stays.
+
+    A reference to what the work would have given may have been taken already: it is let go of. Raises StateError.
+    """
+    resource = session.resources.get(address)
+    if resource is None or resource.intent is None:
+        return
+    with suppress(ExecutionError, PluginError):
+        if _state_of(session, resource.intent) is None:
+            _let_go_of_published(session, resource, resource.intent)
+            session.put(replace(resource, intent=None))
 
 
 def _tell_ended(session: Session, after: Resource, intent: Intent, outcome: str) -> None:

@@ -183,6 +183,20 @@ class Plan:
         """Whether an apply would have nothing to do."""
         return not self.pending and not any(not run.wanted for run in self.runs)
 
+    @property
+    def leftovers(self) -> tuple[Address, ...]:
+        """Resources with nothing to do whose record tells of work that was about to begin and never did.
+
+        No plan shows them: an apply clears the record, whatever else it does.
+        """
+        runs = {run.address for run in self.runs}
+        return tuple([each.address for each in self.changes if _has_idle_intent(each) and each.address not in runs])
+
+
+def _has_idle_intent(change: Change) -> bool:
+    decided = change.action is Action.NOOP and bool(change.parts)
+    return decided and change.before is not None and change.before.intent is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -41,7 +41,9 @@ def _last_first(recorded: Mapping[Address, Resource]) -> list[Address]:
                 del path[address]
             else:
                 path[missing] = None
-    return sorted(recorded, key=lambda address: (-depth[address], address))
+    # Places last: of what was begun and never made, the record names no inputs, but its run goes on at a place.
+    places = {address for address, record in recorded.items() if record.lifecycle == Lifecycle.PLACE.value}
+    return sorted(recorded, key=lambda address: (address in places, -depth[address], address))
 
 
 def _removal(planning: Planning, record: Resource) -> Change:

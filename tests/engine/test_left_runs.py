@@ -6,10 +6,12 @@ import pytest
 from fakes import User, program, world
 
 from specforge.core.address import Address
+from specforge.core.state import LockInfo
 from specforge.engine.events import RunEnded
 from specforge.engine.session import Interrupts
 from specforge.executors.fake import Fault, Made, SimulatedCrash
 from specforge.planner.plan import Action
+from specforge.planner.removal import builds_of
 
 TRAINING = Address("training", "digits")
 
@@ -49,6 +51,76 @@ def test_a_run_is_attached_to(user):
     assert not user.apply().failed
     assert user.starts("train") == 2  # and that of training.finer
     user.world.check()
+
+
+def test_what_was_about_to_begin_and_is_not_wanted_any_more_is_cleared(user):
+    """Killed before the job started, and the wish taken back: the plan is empty, and the next apply forgets it."""
+    user.apply()
+    user.edit("digits", "TrainingJob", parameters={"C": 3.0})
+    user.world.faults = {("before", "job start"): Fault.CRASH}
+    with pytest.raises(SimulatedCrash):
+        user.apply(parallelism=1)
+    user.world.heal()
+    user.edit("digits", "TrainingJob", parameters={"C": 10.0})
+    plan = user.plan()
+    assert plan.empty
+    assert user.state.resources[TRAINING].intent is not None
+    told = len(user.events)
+    assert not user.apply(plan).failed
+    assert user.state.resources[TRAINING].intent is None
+    assert len(user.events) == told
+    serial = user.state.ref.serial
+    user.apply()
+    assert user.state.ref.serial == serial
+
+
+def test_what_was_about_to_begin_is_cleared_beside_other_work(user):
+    """A reference that was taken for it is let go of."""
+    user.apply()
+    user.edit("digits", "TrainingJob", parameters={"C": 3.0})
+    user.apply()
+    user.edit("digits", "TrainingJob", parameters={"C": 10.0})
+    recorded = {(each.identity, each.build) for each in user.state.resources[TRAINING].versions}
+    user.world.faults = {("after", "publish reference"): Fault.CRASH}
+    user.edit("digits", "TrainingJob", parameters={"C": 4.0})
+    with pytest.raises(SimulatedCrash):
+        user.apply(user.plan(targets=(TRAINING,)), parallelism=1)
+    user.world.heal()
+    # The job of the run ended, and somebody removed all that the pool knew of it.
+    user.world.jobs = {at: job for at, job in user.world.jobs.items() if "--C=4.0" not in job.call.argv}
+    user.edit("digits", "TrainingJob", parameters={"C": 3.0})
+    user.edit("svc", "Algorithm", description="another")
+    plan = user.plan()
+    assert not plan.empty
+    assert not user.apply(plan).failed
+    assert user.state.resources[TRAINING].intent is None
+    held = {
+        key for store in user.world.stores.values() for key, who in store.references.items() if TRAINING in names(who)
+    }
+    assert recorded <= held
+    assert {identity for identity, _ in held} == {
+        each[0] for each in builds_of(user.state.resources[TRAINING].versions)
+    }
+
+
+def names(holders):
+    return {Address.parse(text) for each in holders.values() for text in each.addresses}
+
+
+def test_a_lock_that_somebody_holds_keeps_nothing_from_ending(user):
+    """With nothing to do, clearing the record can wait."""
+    test_what_was_about_to_begin_and_is_not_wanted_any_more_is_cleared(user)
+    user.edit("digits", "TrainingJob", parameters={"C": 3.0})
+    user.world.faults = {("before", "job start"): Fault.CRASH}
+    with pytest.raises(SimulatedCrash):
+        user.apply(parallelism=1)
+    user.world.heal()
+    user.edit("digits", "TrainingJob", parameters={"C": 10.0})
+    with user.backend.lock(LockInfo("other", "somebody", "spec apply", 0.0, 1, ""), 0.0):
+        assert not user.apply().failed
+    assert user.state.resources[TRAINING].intent is not None
+    assert not user.apply().failed
+    assert user.state.resources[TRAINING].intent is None
 
 
 def test_new_data_end_the_run_on_old_data_before_the_new_one_begins(user):

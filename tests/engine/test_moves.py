@@ -58,6 +58,8 @@ def test_destroy_ends_runs_before_it_takes_their_pool_away(user):
     """One destroy is enough, also when the training has no version yet."""
     user.world.long = {"train"}
     killed_while_training(user)
+    order = [str(each.address) for each in user.plan(destroy=True).pending]
+    assert order.index("training.digits") < order.index("pool.here")
     result = user.destroy()
     assert not result.failed, result.outcomes
     assert not user.state.resources

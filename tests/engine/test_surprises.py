@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+
 import pytest
 from fakes import ALL, NEXT, User, actions, program, world
 from test_left_runs import killed_while_training

@@ -64,6 +64,17 @@ def test_a_run_of_something_else_is_no_longer_wanted(edited: Paper) -> None:
     assert edited.plan().empty
 
 
+def test_what_was_never_started_is_left_over_once_nobody_wants_it(edited: Paper) -> None:
+    """The plan is empty and shows nothing; it tells the apply what to clear."""
+    interrupt(edited, identity_of_next(edited), None)
+    assert edited.plan().leftovers == ()
+    edited.edit("training.digits", "parameters.C", 10)
+    plan = edited.plan()
+    assert (plan.empty, plan.runs, plan.leftovers) == (True, (), (TRAINING,))
+    edited.world.jobs["key-1"] = Frozen(state="running", started=NOW - 12)
+    assert edited.plan().leftovers == ()
+
+
 def test_a_run_that_ended_is_finished(edited: Paper) -> None:
     """Ended and not yet recorded: its outcome is taken."""
     interrupt(edited, identity_of_next(edited), "ended")

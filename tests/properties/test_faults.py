@@ -191,10 +191,11 @@ def converge(user: User) -> Plan:
         user.edit("digits", "TrainingJob", version=None)
     for _ in range(4):
         plan = user.plan()
+        user.apply(plan)
         if plan.empty:
             break
-        user.apply(plan)
     plan = user.plan()
+    assert [each.address for each in user.state.resources.values() if each.intent is not None] == []
     assert plan.empty, [(str(c.address), c.action, c.reasons) for c in plan.pending] + list(plan.runs)
     lineage = user.state.ref.lineage
     assert not [key for (_, key), job in user.world.jobs.items() if job.running and job.call.key.lineage == lineage]
