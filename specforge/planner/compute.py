@@ -128,7 +128,7 @@ def _settle(planning: Planning, address: Address) -> Settled:
         if has_errors(desire.diagnostics):
             return undecided(declared, record, "it has errors")
     settled = _SETTLERS[kind.lifecycle](planning, Node(declared, record, current, desire, subject, looks))
-    if kind.lifecycle is Lifecycle.ARTIFACT and desire.outputs and settled.change is not None:
+    if kind.lifecycle is Lifecycle.ARTIFACT and desire.outputs and settled.change is not None and settled.outputs:
         settled.outputs = Frozen({**desire.outputs, **settled.outputs})  # known of a version that is yet to come, too
     return settled
 
