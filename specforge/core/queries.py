@@ -68,9 +68,11 @@ class FindVersion:
 
 @dataclass(frozen=True, slots=True)
 class LookAtArtifact:
-    """Is build `build` of `identity` whole? ABSENT, facts: `missing` (number), `missing_paths` (first 20).
+    """Is build `build` of `identity` whole? ABSENT, facts: `missing` (number), `missing_paths` (first 20), and, where
+    the place knows it, `changed`: how many of them are there with other content.
 
-    depth "listed": every object is there with its size; "hashed": every object is read and its digest compared.
+    depth "listed": every object is there with its size, and nothing shows that somebody wrote it after it was
+    published; "hashed": every object is read and its digest compared.
     """
 
     store: Place

@@ -98,12 +98,10 @@ def _artifact_drift(resource: Resource, name: str, seen: Seen) -> Drift | None:
 
 def output_drift(address: Address, version: str, seen: Seen) -> Drift:
     """Return that a version's data are gone from its store, or not what was published."""
-    missing, changed = seen.facts.get("missing", 0), seen.facts.get("changed", 0)
-    words = [
-        f"{number} {'object' if number == 1 else 'objects'} {how}"
-        for number, how in ((missing, "missing"), (changed, "changed"))
-        if number
-    ]
+    changed = seen.facts.get("changed", 0)
+    missing = seen.facts.get("missing", 0) - changed
+    counts = ((missing, "missing"), (changed, "changed"))
+    words = [f"{number} {'object' if number == 1 else 'objects'} {how}" for number, how in counts if number]
     state = "is not what was published" if changed and not missing else "is gone from its store"
     return Drift(address, f"{version} {state}" + (f" ({', '.join(words)})" if words else ""), seen.since)
 

@@ -76,8 +76,8 @@ def test_everything_that_is_gone_is_said_with_when_it_was_last_seen(served: Serv
     ("facts", "what"),
     [
         ({"missing": 1}, "V001 is gone from its store (1 object missing)"),
-        ({"missing": 0, "changed": 1}, "V001 is not what was published (1 object changed)"),
-        ({"missing": 2, "changed": 3}, "V001 is gone from its store (2 objects missing, 3 objects changed)"),
+        ({"missing": 1, "changed": 1}, "V001 is not what was published (1 object changed)"),
+        ({"missing": 5, "changed": 3}, "V001 is gone from its store (2 objects missing, 3 objects changed)"),
         ({}, "V001 is gone from its store"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from specforge.core.errors import ExecutionError
 from specforge.core.queries import (
@@ -16,7 +16,7 @@ from specforge.core.queries import (
     Seen,
     unreachable,
 )
-from specforge.core.values import VersionSeries, frozen
+from specforge.core.values import Frozen, VersionSeries, frozen
 from specforge.executors.storage.records import Build, Claim, Records, next_version
 from specforge.executors.storage.scans import without_collector
 from specforge.formats.folder import words
@@ -24,6 +24,9 @@ from specforge.formats.hashing import hash_files
 
 SHOWN = 20
 UNPUBLISHED = "unpublished"
+
+_MOST_READ = 256 << 20
+"""Bytes that are read, to be sure, for a look that only lists."""
 
 
 def answer(records: Records, query: FindIdentity | FindVersion | LookAtArtifact | LookAtPlace) -> Seen:
@@ -95,55 +98,85 @@ def _find_version(records: Records, query: FindVersion) -> Seen:
 def _artifact(records: Records, query: LookAtArtifact) -> Seen:
     builds = records.builds(query.identity) if records.there() else None
     if builds is None or query.build not in builds.numbers:
-        return _missing([], f"there is no build {query.build} of {query.identity[:12]} in `{records.name}`")
+        return _missing(f"there is no build {query.build} of {query.identity[:12]} in `{records.name}`")
     if builds.lost.get(query.build) == UNPUBLISHED:
-        return _missing([], f"build {query.build} of {query.identity[:12]} was deleted")
+        return _missing(f"build {query.build} of {query.identity[:12]} was deleted")
     build = records.build(query.identity, query.build)
     with without_collector():
-        missing = damage(records, build, hashed=query.depth == "hashed")
-    return _missing(missing, None) if missing else Seen(Presence.PRESENT, build.digest)
+        found = damage(records, build, hashed=query.depth == "hashed")
+    return _damaged(found) if found.missing or found.changed else Seen(Presence.PRESENT, build.digest)
 
 
-def _missing(paths: list[str], problem: str | None) -> Seen:
-    facts = frozen({"missing": len(paths), "missing_paths": paths[:SHOWN]})
-    return Seen(Presence.ABSENT, facts=facts, problem=problem)
+def _missing(problem: str) -> Seen:
+    return Seen(Presence.ABSENT, facts=Frozen(missing=0, missing_paths=()), problem=problem)
 
 
-def damage(records: Records, build: Build, *, hashed: bool) -> list[str]:
-    """Return what a build lacks, as `TREE/path`; `TREE/` where the tree's listing itself is gone."""
-    missing: list[str] = []
+class Damage(NamedTuple):
+    """What is wrong with a build, as `TREE/path`: objects that are not there, and objects with other content."""
+
+    missing: list[str]
+    changed: list[str]
+
+
+def _damaged(found: Damage) -> Seen:
+    paths = [*found.missing, *found.changed]
+    facts = {"missing": len(paths), "missing_paths": paths[:SHOWN]}
+    if found.changed:
+        facts["changed"] = len(found.changed)
+    return Seen(Presence.ABSENT, facts=frozen(facts))
+
+
+def damage(records: Records, build: Build, *, hashed: bool) -> Damage:
+    """Return what a build lacks, or has no more as it was published; `TREE/` where a tree's listing itself is gone."""
+    listings: list[str] = []
     wanted: dict[str, tuple[int, str]] = {}
     for name, digest in sorted(build.trees.items()):
         try:
             entries = records.listing(digest)
         except (ExecutionError, ValueError):
-            missing.append(f"{name}/")
+            listings.append(f"{name}/")
             continue
         for path, _, size, sha256 in entries:
             wanted.setdefault(sha256, (size, f"{name}/{path}"))
-    gone = _wrong(records, wanted) if hashed else _gone(records, wanted)
-    return missing + sorted(gone)
+    if hashed:
+        missing, changed = _read(records, wanted)
+    else:
+        missing, changed = _listed(
+            records, wanted, os.stat(f"{records.identity(build.identity)}/{build.number}").st_mtime_ns
+        )
+    return Damage([*listings, *sorted(missing)], sorted(changed))
 
 
-def _gone(records: Records, wanted: Mapping[str, tuple[int, str]]) -> list[str]:
-    front, stat, gone = f"{records.root}/objects/", os.stat, []
+def _listed(records: Records, wanted: Mapping[str, tuple[int, str]], committed: int) -> Damage:
+    """Look at sizes, and read what is younger than the build's commit: somebody wrote it by hand, or made it again.
+
+    Where that is much, the whole store was copied and its times say nothing.
+    """
+    front, stat, found = f"{records.root}/objects/", os.stat, Damage([], [])
+    young: dict[str, tuple[int, str]] = {}
     for sha256, (size, path) in wanted.items():
         try:
-            if stat(f"{front}{sha256[:2]}/{sha256}").st_size != size:
-                gone.append(path)
+            about = stat(f"{front}{sha256[:2]}/{sha256}")
         except FileNotFoundError:
-            gone.append(path)
-    return gone
+            found.missing.append(path)
+            continue
+        if about.st_size != size:
+            found.changed.append(path)
+        elif about.st_mtime_ns > committed:
+            young[sha256] = (size, path)
+    if young and sum(size for size, _ in young.values()) <= _MOST_READ:
+        found.changed.extend(_read(records, young).changed)
+    return found
 
 
-def _wrong(records: Records, wanted: Mapping[str, tuple[int, str]]) -> list[str]:
+def _read(records: Records, wanted: Mapping[str, tuple[int, str]]) -> Damage:
     read = hash_files([(records.object(sha256), size) for sha256, (size, _) in wanted.items()])
-    wrong = []
+    result = Damage([], [])
     for (sha256, (_, path)), found in zip(wanted.items(), read, strict=True):
-        if isinstance(found, OSError):
-            if not isinstance(found, FileNotFoundError):
-                raise found
-            wrong.append(path)
+        if isinstance(found, FileNotFoundError):
+            result.missing.append(path)
+        elif isinstance(found, OSError):
+            raise found
         elif found.sha256 != sha256:
-            wrong.append(path)
-    return wrong
+            result.changed.append(path)
+    return result
