@@ -288,8 +288,17 @@ def _fits(pattern: tuple[str, ...], path: tuple[str | int, ...]) -> bool:
 
 def _of_one_value(spec: type[BaseModel]) -> set[tuple[str, ...]]:
     """Return the fields of which there is only one value so far, so that nothing can be edited."""
-    literals = {name: info.annotation for name, info in spec.model_fields.items()}
-    return {(name,) for name, each in literals.items() if get_origin(each) is Literal and len(get_args(each)) == 1}
+    return {rule.path for rule in field_rules(spec) if _is_of_one_value(spec, rule.path)}
+
+
+def _is_of_one_value(model: type[BaseModel], path: tuple[str, ...]) -> bool:
+    key, *rest = [each for each in path if each != "*"]
+    info = next((each for name, each in model.model_fields.items() if (each.alias or name) == key), None)
+    if info is None:
+        return False  # a root model stands where what it holds stands
+    if rest:
+        return any(_is_of_one_value(inner, tuple(rest)) for inner in _models_in(info.annotation))
+    return get_origin(info.annotation) is Literal and len(get_args(info.annotation)) == 1
 
 
 def _descriptions(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str | None]]:
