@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from specforge.core.making import made_quickly
+
 
 class KeepsHash:
     """Keeps the hash of a frozen value that is looked up again and again. Not a field: no part of the value."""
@@ -12,6 +14,7 @@ class KeepsHash:
     _hash: int
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True, order=True)
 class Address(KeepsHash):
     """The name of a resource in a project: its kind's prefix and its own name, printed `training.digits`."""
@@ -38,6 +41,7 @@ class Address(KeepsHash):
         return cls(kind, name)
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What a spec field says of another resource: `digits` follows its current version, `digits@V001` stays there."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from specforge.core.address import Address
+from specforge.core.making import made_quickly
 from specforge.core.serving import ReplicaGroup
 from specforge.core.values import EMPTY, Frozen, Place
 
@@ -30,6 +31,7 @@ class Status(Enum):
     LOST = "lost"
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What was measured of a version: its identity and build in the store, and the figures."""
@@ -40,6 +42,7 @@ class Evidence:
     recipe: str = "{}"
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Version:
     """One published version of an artifact, as this lineage knows it.
@@ -81,6 +84,7 @@ class Intent:
     work: str = ""
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Resource:
     """What is recorded of one declared resource.

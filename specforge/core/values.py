@@ -13,6 +13,7 @@ from operator import is_
 from typing import Any, NoReturn, TypeVar
 
 from specforge.core.address import Address, KeepsHash
+from specforge.core.making import made_quickly
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ def frozen(value: Any) -> Any:
     return value
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class OutputRef:
     """A hole: output `key` of the resource at `address`, known once that resource has been applied."""
@@ -194,6 +196,7 @@ PROJECT = Place("folder", ".")
 """The user's own project folder: sources and code are read there, nothing is written."""
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Tree:
     """A folder of files with a content digest (`specforge.formats.tree`).
@@ -262,6 +265,7 @@ class Key:
         return f"{self.address}-{self.step}-{self.attempt}-{whole[:16]}"
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class VersionSeries:
     """The row of version names of one resource in a store: V001, V002, … per project, kind and name.

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
+from specforge.core.making import made_quickly
 from specforge.core.queries import LookAtArtifact, LookAtPlace, LookAtReplicas, LookAtRoutes, Observation, Reading, Seen
 from specforge.core.serving import Serving
 from specforge.core.state import Resource, Status, Version
@@ -37,6 +38,7 @@ class Lifecycle(Enum):
     PLACE = "place"
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Input:
     """What a reference leads to. `spec` is None for a kept version of something no longer declared.
@@ -57,6 +59,7 @@ class Input:
         return OutputRef(self.address, key) if value is None else value
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Subject:
     """All that a kind's functions may look at.
@@ -76,6 +79,7 @@ class Subject:
     recorded_place: Place | None = None
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Part:
     """One thing with an identity: an artifact's output, a piece of evidence, a place.
@@ -92,6 +96,7 @@ class Part:
     steps: tuple[Step, ...] = ()
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Desire:
     """What should exist. The first part is the resource itself; a part named `evidence` is judged by `gate`.

@@ -1,0 +1,54 @@
+"""Frozen dataclasses with a quicker `__init__` are what they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import pickle
+
+import pytest
+
+from specforge.core.making import made_quickly
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Usual:
+    """A class with every sort of field."""
+
+    first: int
+    second: str = "two"
+    third: list[int] = dataclasses.field(default_factory=list)
+
+
+@made_quickly
+@dataclasses.dataclass(frozen=True, slots=True)
+class Quick:
+    """The same fields."""
+
+    first: int
+    second: str = "two"
+    third: list[int] = dataclasses.field(default_factory=list)
+
+
+def test_it_takes_the_same_arguments():
+    """By place, by name, with defaults; every value has its own list."""
+    for given, named in (((1,), {}), ((1, "x", [3]), {}), ((), {"first": 1, "third": [4]})):
+        assert dataclasses.astuple(Quick(*given, **named)) == dataclasses.astuple(Usual(*given, **named))
+    assert Quick(1).third is not Quick(1).third
+    kinds = [[(each.name, each.kind) for each in inspect.signature(cls).parameters.values()] for cls in (Usual, Quick)]
+    assert kinds[0] == kinds[1]
+
+
+def test_it_is_still_a_frozen_dataclass():
+    """It cannot be changed; it is compared, replaced and pickled as ever."""
+    made = Quick(1, "x")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.first = 2
+    assert dataclasses.replace(made, second="y") == Quick(1, "y")
+    assert pickle.loads(pickle.dumps(made)) == made
+
+
+def test_a_wrong_argument_is_named():
+    """The message says which class was made wrongly."""
+    with pytest.raises(TypeError, match=r"^Quick\.__init__\(\) missing 1 required positional argument: 'first'$"):
+        Quick()
