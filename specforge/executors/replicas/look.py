@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from specforge.core.queries import LookAtReplicas, Presence, Seen, unreachable
+from specforge.core.queries import LookAtReplicas, Presence, Query, Seen, unreachable
 from specforge.core.values import frozen
 from specforge.executors.local.pool import Pool
 from specforge.executors.replicas import programs
@@ -19,7 +19,7 @@ from specforge.executors.replicas.supervisord import PATIENCE, NoAnswer
 _PROBE_SECONDS = 2.0
 
 
-def look(pool: Pool, queries: Iterable[LookAtReplicas], seconds: float | None) -> Mapping[LookAtReplicas, Seen]:
+def look(pool: Pool, queries: Iterable[LookAtReplicas], seconds: float | None) -> Mapping[Query, Seen]:
     """Answer these queries about one pool within `seconds`, without any effect; never raises."""
     found = {query: Group(pool, query.group) for query in queries}
     left = PATIENCE if seconds is None else max(0.1, seconds)
