@@ -12,6 +12,7 @@ from specforge.core.serving import Listen, Serving, Share
 from specforge.core.steps import EnsureReplicas, EnsureToolchain, Ready, Step
 from specforge.core.values import EMPTY, Frozen, JobInput, Limits, OutputRef, Run, Tree
 from specforge.procedures import PROCEDURES
+from specforge.runtimes import server_of
 from specforge.schemas.kind import Desire, Input, Part, Subject
 from specforge.schemas.service.spec import WHOLE, ServiceSpec
 from specforge.schemas.units import memory_bytes, seconds
@@ -45,11 +46,6 @@ def engine_of(model: Input) -> str | None:
     if isinstance(known, OutputRef):
         known = model.outputs.get("facts", EMPTY).get("engine")
     return None if known is None else str(known)
-
-
-def server_of(engine: str) -> str:
-    """Return the entry of specforge.lock that a model server of this engine runs with."""
-    return f"{engine}-server"
 
 
 def desire(subject: Subject) -> Desire:
