@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+from specforge.core.making import made_quickly
 from specforge.core.values import EMPTY, Frozen, Place, Select, Tree, VersionSeries
 
 # ---- readings ----
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class ScanTree:
     """Which files lie in folder `path` of `place`? Answer: digest = the tree's.
@@ -42,6 +44,7 @@ def is_single_file(seen: Seen) -> bool:
 # ---- observations ----
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class FindIdentity:
     """Is something published under this identity? PRESENT: digest = its output's digest.
@@ -66,6 +69,7 @@ class FindVersion:
     version: str
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class LookAtArtifact:
     """Is build `build` of `identity` whole? ABSENT, facts: `missing` (number), `missing_paths` (first 20), and, where
@@ -143,6 +147,7 @@ class Presence(Enum):
     UNREACHABLE = "unreachable"
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The answer to one query. ABSENT is said on positive evidence only.
