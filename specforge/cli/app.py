@@ -99,6 +99,26 @@ def validate(project: Directory = None, env: Environment = None, var: Variables 
 
 
 @app.command()
+def fmt(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATHS]...", help="Files and folders; default: the project's. `-`: a filter."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 and list what would change.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show the lines that change.")] = False,
+    project: Directory = None,
+    json: AsJson = False,
+) -> int:
+    """Lay the YAML files out one way; comments stay.
+
+    Indentation, spaces, blank lines and the order of keys become the same everywhere; no value changes.
+    """
+    from specforge.cli.commands import formatting
+
+    return formatting.fmt(_session(project), Output(json), paths or (), formatting.How(check, diff))
+
+
+@app.command()
 def schema() -> int:
     """Print the JSON Schema of the documents, for editors."""
     from specforge.cli.commands import declared

@@ -1,0 +1,71 @@
+"""The words of a YAML text; between them stand only spaces, line ends and comments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from specforge.loading.yaml_reader import parser_of
+
+_COMMENT = re.compile(r"#[^\n\x85\u2028\u2029]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of the YAML scanner.
+
+    `kind` is the scanner's word for it (`Scalar`, `BlockEntry`, …); `start` and `end` are offsets in the text, equal
+    for what is no characters (the beginning of a mapping); `line` and `column` count from 0; `value` is what a scalar
+    says, or the name of an anchor or alias; `style` how it is written (a quote, `|`, `>`; empty: plain).
+    """
+
+    kind: str
+    start: int
+    end: int
+    line: int
+    column: int
+    value: str = ""
+    style: str = ""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the token is made of characters."""
+        return self.end > self.start
+
+    @property
+    def is_block_scalar(self) -> bool:
+        """Whether it is a text over lines of its own, after `|` or `>`."""
+        return self.style in ("|", ">")
+
+
+def tokens_of(text: str) -> Iterator[Token]:
+    """Give the tokens of a text that the reader accepts; its lines end in a newline only."""
+    scanner = parser_of(text)
+    while True:
+        token = scanner.get_token()
+        if token is None:
+            return
+        begin, end = token.start_mark, token.end_mark
+        kind = type(token).__name__.removesuffix("Token")
+        style = (getattr(token, "style", None) or "") if kind == "Scalar" else ""
+        value = token.value if kind in ("Scalar", "Anchor", "Alias") else ""
+        yield Token(kind, begin.index, end.index, begin.line, begin.column, value, style)
+
+
+def comments_of(text: str) -> list[str]:
+    """Return the comments of a text, in order, without the spaces at their ends."""
+    found: list[str] = []
+    before = 0
+    for token in tokens_of(text):
+        if not token.is_text:
+            continue
+        found += _comments(text[before : token.start])
+        if token.is_block_scalar:
+            found += _comments(text[token.start : token.end].partition("\n")[0])
+        before = token.end
+    return found + _comments(text[before:])
+
+
+def _comments(gap: str) -> list[str]:
+    return [each.rstrip() for each in _COMMENT.findall(gap)]
