@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Bytecode is written at once: an environment that forbids it would compile the package at every command.
 $(BIN)/spec: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[serve]'
 	$(BIN)/python -m compileall -q specforge
 	@touch $@
 
@@ -15,7 +15,7 @@ $(BIN)/spec: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@
 
-quickstart: $(BIN)/spec  ## the main job: real digits published, a model trained and evaluated
+quickstart: $(BIN)/spec  ## the main job: real digits published, a model trained, evaluated and served
 	@$(BIN)/python specs/quickstart/run.py
 
 test: .venv/dev  ## everything but `test-live`

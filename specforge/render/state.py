@@ -47,8 +47,12 @@ def status_words(resource: Resource) -> str:
     """Return what a person wants to know first of a recorded resource."""
     if resource.intent is not None:
         return f"interrupted while it was to {resource.intent.work or 'change'}"
+    if resource.held is not None:
+        return f"on hold since {text.moment(resource.held)}"
     if resource.below_accept:
         return "below accept"
+    if resource.groups:
+        return "serving"
     current = resource.current_version
     if current is not None:
         return current.status.value
@@ -74,10 +78,17 @@ def render_resource(resource: Resource, *, width: int = 100) -> str:
         lines += text.wrap(f"below accept: {each}", width, "  ")
     if resource.outputs:
         lines += ["", "outputs", *_mapping(resource.outputs, "  ", width)]
+    if resource.groups:
+        lines += ["", "replicas", *text.table(_groups(resource), indent="  ")]
     lines += ["", "spec", *_mapping(json.loads(resource.spec), "  ", width)]
     for version in reversed(resource.versions):
         lines += ["", *_version(version, version.version == resource.current, width)]
     return "\n".join(lines) + "\n"
+
+
+def _groups(resource: Resource) -> list[tuple[str, ...]]:
+    rows = [("GROUP", "SERVES", "SHARE", "COUNT")]
+    return rows + [(each.name, each.serves, f"{each.weight}%", str(each.count)) for each in resource.groups]
 
 
 def render_spec(spec: str, *, width: int = 100) -> str:
@@ -203,6 +214,18 @@ def resource_json(resource: Resource) -> dict[str, Any]:
         "identity": resource.identity,
         "current": resource.current,
         "below_accept": list(resource.below_accept),
+        "groups": [
+            {
+                "name": each.name,
+                "identity": each.identity,
+                "place": str(each.place),
+                "serves": each.serves,
+                "weight": each.weight,
+                "count": each.count,
+            }
+            for each in resource.groups
+        ],
+        "held": resource.held,
         "waits_for": [str(each) for each in resource.waits_for],
         "updated": resource.updated,
         "spec": json.loads(resource.spec),

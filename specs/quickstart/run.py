@@ -1,4 +1,4 @@
-"""The quickstart, from nothing to an evaluated model: toolchain, pictures, `spec apply --yes`, and what came of it.
+"""The quickstart, from nothing to a model that answers: toolchain, pictures, `spec apply --yes`, and what came of it.
 
 Everything but the pictures is done by `spec`; run it again and there is nothing left to do.
 """
@@ -62,6 +62,11 @@ def main():
     print(f"dataset.digits {data['version']}")
     print(f"training.digits {model['version']}")
     print(f"accuracy {model['evidence']['figures']['accuracy']:.2f}")
+    print(f"model.digits {current('model.digits')['version']}")
+    recorded = json.loads(spec("show", "service.digits", "--json", capture=True))["recorded"]
+    print(f"service.digits {recorded['outputs']['address']}")
+    picture = min((HERE / "data" / "held-out" / "7").iterdir())
+    spec("predict", "digits", picture.relative_to(HERE))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from specforge.core.address import Address
+from specforge.core.serving import ReplicaGroup
 from specforge.core.state import Evidence, HistoryEntry, Intent, Resource, State, StateRef, Status, Version
 from specforge.core.values import EMPTY, Frozen, Place, frozen
 from specforge.render import state as rendering
@@ -73,3 +75,52 @@ def test_history() -> None:
     assert shown == "4  2027-01-15 08:00:00 UTC  training.digits  run ended  identity aaaaaaaaaaaa, outcome failed\n"
     assert rendering.history_json([entry])[0]["event"] == "run ended"
     assert rendering.render_history([]) == "Nothing has happened yet.\n"
+
+
+def served(**changes: object) -> Resource:
+    """A service with two groups of replicas."""
+    place = Place("local", "pools/here")
+    groups = (
+        ReplicaGroup("service.digits-aaa", "a" * 64, place, "model.digits@0.0.1", 90, 3),
+        ReplicaGroup("service.digits-bbb", "b" * 64, place, "model.digits", 10, 1),
+    )
+    made = Resource(Address("service", "digits"), "service", '{"name":"digits"}', place, groups=groups)
+    return replace(made, **changes)
+
+
+def test_a_service_shows_its_replicas() -> None:
+    """Which group gets which share, and how many answer."""
+    assert rendering.render_resource(served()).splitlines() == [
+        "service.digits",
+        "  lifecycle  service",
+        "  status     serving",
+        "  place      local:pools/here",
+        "  updated    1970-01-01 00:00:00 UTC",
+        "",
+        "replicas",
+        "  GROUP               SERVES              SHARE  COUNT",
+        "  service.digits-aaa  model.digits@0.0.1  90%    3",
+        "  service.digits-bbb  model.digits        10%    1",
+        "",
+        "spec",
+        "  name: digits",
+    ]
+
+
+def test_a_service_in_json() -> None:
+    """Groups with their identities, and the hold."""
+    found = rendering.resource_json(served(held=5.0))
+    assert [(each["name"], each["weight"], each["count"], each["serves"]) for each in found["groups"]] == [
+        ("service.digits-aaa", 90, 3, "model.digits@0.0.1"),
+        ("service.digits-bbb", 10, 1, "model.digits"),
+    ]
+    assert (found["held"], found["groups"][0]["identity"], found["groups"][0]["place"]) == (
+        5.0,
+        "a" * 64,
+        "local:pools/here",
+    )
+
+
+def test_a_hold_is_a_status() -> None:
+    """Stopped on purpose, since then."""
+    assert rendering.status_words(served(held=0.0, groups=())) == "on hold since 1970-01-01 00:00:00 UTC"
