@@ -22,11 +22,13 @@ SERVICE = "customize_service.py"
 class Need:
     """What a package must have, as `words` say it: exactly one file of the first of these patterns that any fits.
 
-    A pattern that ends with `/` is a folder with anything in it; `*` stays within one name.
+    A pattern that ends with `/` is a folder with anything in it; `*` stays within one name. `neighbours`: others may
+    fit the last pattern as well, and only their content says which is the model.
     """
 
     words: str
     patterns: tuple[str, ...]
+    neighbours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,10 @@ LAYOUTS: Mapping[str, Layout] = {
         (Need("`NAME-symbol.json`", ("*-symbol.json",)), Need("`NAME-0000.params`", ("*-0000.params",))),
         pairs=("-symbol.json", "-0000.params"),
     ),
-    "pyspark": Layout((Need("a folder `spark_model`", ("spark_model/",)),)),
+    "pyspark": Layout((Need("folder `spark_model`", ("spark_model/",)),)),
     "pytorch": Layout((Need("`NAME.pth`", ("*.pth",)),), service=True),
     "scikit-learn": Layout((Need("`NAME.joblib`", ("*.joblib",)),)),
-    "xgboost": Layout((Need("`NAME.ubj` or `NAME.json`", ("*.ubj", "*.json")),)),
+    "xgboost": Layout((Need("`NAME.ubj` or `NAME.json`", ("*.ubj", "*.json"), neighbours=True),)),
     "caffe": Layout((_file("deploy.prototxt"), Need("`NAME.caffemodel`", ("*.caffemodel",))), service=True),
     "image": Layout(),
 }
@@ -74,7 +76,7 @@ def layout_problems(engine: str, files: Iterable[str]) -> list[str]:
     chosen = []
     for need in layout.needs:
         found = _fitting(need, names)
-        if len(found) == 1:
+        if len(found) == 1 or (found and need.neighbours and _fits(found[0], need.patterns[-1])):
             chosen.append(found[0])
         else:
             problems.append(f"a {engine} package has one {need.words} in `{MODEL}`; found: {_shown(found)}")
