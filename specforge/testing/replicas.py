@@ -176,7 +176,7 @@ class ReplicaContract:
     def test_a_request_to_stop_is_heard(self, bench: ReplicaBench) -> None:
         """Asked to stop while it waits for them, it stops, and they can be taken away."""
         token = CancelToken()
-        with bench.ensuring(self.replica("never"), 1, token, ready=Ready(within=PATIENCE * 10)) as doing:
+        with bench.ensuring(self.replica("loading"), 1, token, ready=Ready(within=PATIENCE * 10)) as doing:
             bench.until(lambda: "0 of 1 ready" in bench.recorder.texts("state"), "it to wait")
             token.cancel()
         assert isinstance(doing.error, Cancelled)

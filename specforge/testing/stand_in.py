@@ -1,9 +1,9 @@
 """A replica for tests and benchmarks, without a model: a small HTTP server on a Unix socket; standard library only.
 
 `python stand_in.py SOCKET BEHAVIOUR [WORD…]` prints its words, then behaves: `ready` answers `/health` with 200,
-`never` with 503; `crash` ends with exit code 3 before it listens; `stubborn` is ready and does not end when asked to;
-`parent` is ready and has a child that does not end when asked to. `/` is answered with the words; `/slow` once there
-is a file `finish` beside the socket; `/in/…` with a file of the inputs. Asked to end, it answers what it has begun.
+`never` and `loading` with 503; `crash` ends with exit code 3 before it listens; `stubborn` is ready and does not end
+when asked to; `parent` is ready and has a child that does not. `/` is answered with the words; `/slow` once there is a
+file `finish` beside the socket; `/in/…` with a file of the inputs. Asked to end, it answers what it has begun.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class StandIn:
 
     def _reply(self, path: str) -> tuple[int, bytes]:
         if path == "/health":
-            return (503, b"") if self._behaviour == "never" else (200, b'{"health": "true"}')
+            return (503, b"") if self._behaviour in ("never", "loading") else (200, b'{"health": "true"}')
         if path == "/slow":
             while not os.path.exists(os.path.join(self._folder, "finish")):
                 time.sleep(_POLL)

@@ -8,6 +8,7 @@ from specforge.executors.fake.executor import FakeExecutor, FakeExecutors
 from specforge.executors.fake.faults import Fault, SimulatedCrash
 from specforge.executors.fake.jobs import Job, JobCall, Made, echo
 from specforge.executors.fake.places import FAKE_POOL, FAKE_STORE, FakePool, FakeStore
+from specforge.executors.fake.serving import FakeServing
 from specforge.executors.fake.world import FakeWorld
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "FakeExecutor",
     "FakeExecutors",
     "FakePool",
+    "FakeServing",
     "FakeStore",
     "FakeWorld",
     "Fault",

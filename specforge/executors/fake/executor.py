@@ -16,6 +16,8 @@ from specforge.core.queries import (
     LookAtArtifact,
     LookAtJob,
     LookAtPlace,
+    LookAtReplicas,
+    LookAtRoutes,
     Presence,
     Query,
     ScanTree,
@@ -24,10 +26,12 @@ from specforge.core.queries import (
 )
 from specforge.core.steps import (
     Copy,
+    EnsureReplicas,
     EnsureToolchain,
     Publish,
     Release,
     RunJob,
+    SetRoutes,
     Step,
     Unpublish,
     place_of_step,
@@ -75,6 +79,10 @@ class FakeExecutor:
             if wanted is None:
                 return Seen(Presence.ABSENT)
             return Seen(Presence.PRESENT, facts=wanted)
+        if isinstance(query, LookAtReplicas):
+            return world.serving.look_at_replicas(query)
+        if isinstance(query, LookAtRoutes):
+            return world.serving.look_at_routes(query)
         return self._scan(query)
 
     def _scan(self, query: ScanTree) -> Seen:
@@ -127,6 +135,10 @@ class FakeExecutor:
             return Result(self._copy(step))
         if isinstance(step, EnsureToolchain):
             return Result(self._toolchain(step))
+        if isinstance(step, EnsureReplicas):
+            return Result(world.serving.ensure(step, context))
+        if isinstance(step, SetRoutes):
+            return Result(world.serving.set_routes(step))
         return Result(publishing.ensure_place(self._world, step, key))
 
     def _toolchain(self, step: EnsureToolchain) -> Frozen:
@@ -200,8 +212,9 @@ class FakeExecutor:
                 remove_below(self._world.disk(place), run_folder(job.call.key))
 
     def logs(self, place: Place, key: str, since: float | None, follow: bool) -> Iterator[LogLine]:
-        """Give the job's lines; `follow` waits for its end."""
+        """Give the job's lines, or a group's; `follow` waits for a job's end."""
         self._world.reach(place)
+        yield from self._world.serving.logs(place, key, since)
         job = self._world.jobs.get((str(place), key))
         while follow and job is not None and job.running:
             with self._world.lock:

@@ -144,6 +144,8 @@ def ensure_place(world: FakeWorld, step: EnsurePlace, key: Key) -> Frozen:
             return EMPTY
     if step.wanted is None and any(job.running for (at, _), job in world.jobs.items() if at == str(step.place)):
         raise failed(f"jobs run at {step.place}", hint="wait for them, or cancel them")
+    if step.wanted is None and world.serving.kept_at(step.place):
+        raise failed(f"replicas or gateways run at {step.place}", hint="delete the services there first")
     places, name = world.made_places, str(step.place)
     kept = len(world.store(step.place).living())
     if places.get(name) != step.wanted and not (step.wanted is None and kept):

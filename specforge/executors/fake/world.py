@@ -14,6 +14,7 @@ from specforge.executors.base import CancelToken, TreeReader
 from specforge.executors.fake.faults import Fault, Point, SimulatedCrash, failed, unreachable_error
 from specforge.executors.fake.files import Files, below, digest_of, entries_of, place_below, remove_below
 from specforge.executors.fake.jobs import Job, JobCall, JobState, Program, collect, echo
+from specforge.executors.fake.serving import FakeServing
 from specforge.executors.fake.stores import FakeStoreData
 from specforge.formats.tree import Entry, parse
 
@@ -27,6 +28,7 @@ class FakeWorld:
     or word in `argv` run until `finish`); `unreachable` (places, as texts); `outside` (gives who reads trees at places
     that are not of this world, or None); `faults`: {n: fault} strikes at the nth point passed, counted from 0, and
     {(when, effect): fault} at the next point of that name; each strikes once. `points` are the points passed so far.
+    `serving` are the groups of replicas and the routes, and what may befall those.
     """
 
     def __init__(self) -> None:
@@ -48,6 +50,7 @@ class FakeWorld:
         self.faults: dict[int | tuple[str, str], Fault] = {}
         self.points: list[Point] = []
         self.violations: list[str] = []
+        self.serving = FakeServing(self)
 
     # ---- what tests set and read ----
 
