@@ -49,7 +49,7 @@ from specforge.planner.graph import build_graph
 from specforge.planner.outputs import input_mark, recorded_outputs, version_outputs
 from specforge.planner.plan import Action, Change, Options, Plan, PlannedPart, Verb, Wanted
 from specforge.planner.project import Declared, Project
-from specforge.schemas import algorithm, dataset, fields, pool, store, training
+from specforge.schemas import algorithm, dataset, fields, model, pool, store, training
 from specforge.schemas.kind import Kind, Kinds, Lifecycle
 
 NOW = 1_800_000_000.0
@@ -66,6 +66,7 @@ def _kinds() -> Kinds:
         dataset.KIND,
         algorithm.KIND,
         training.KIND,
+        model.KIND,
     ]
     return Kinds({each.prefix: each for each in found}, {each.document: each for each in found}, PLACES)
 
@@ -309,7 +310,8 @@ class PaperWorld:
         trees = {name: digest_of([name, self.bytes_of(prefix, recipe)]) for name in step.trees}
         if "samples" in recipe and isinstance(recipe["samples"], str):
             self.listings[trees[step.output]] = self.listings[recipe["samples"]]
-        facts = self.figures(recipe) if prefix == "evidence" else EMPTY
+        said = step.facts if isinstance(step.facts, Frozen) else EMPTY
+        facts = self.figures(recipe) if prefix == "evidence" else said
         return PaperBuild(frozen(trees), step.output, facts)
 
 
