@@ -77,7 +77,7 @@ def _table(spec: type[BaseModel], *, rules: bool = True) -> Iterator[str]:
     yield "| field | type | default | " + ("a change means | " if rules else "") + "what it is |"
     yield "|---|---|---|" + ("---|" if rules else "") + "---|"
     for path, info, optional in _fields(spec, ()):
-        shown = ".".join("NAME" if part == "*" else part for part in path)
+        shown = ".".join({"*": "NAME", "[]": "N"}.get(part, part) for part in path)
         words = type_words(info.annotation, tuple(info.metadata))
         rule = [RULES[_rule(changes, path)]] if rules else []
         cells = [f"`{shown}`", words, _default(info, optional=optional), *rule, _paragraph(info.description)]
@@ -110,11 +110,12 @@ def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, tuple[str, ...]]
         return model, ("*", *more)
     if origin in (list, tuple):
         model, more = _model_in(get_args(annotation)[0])
-        return model, ("*", *more)
+        return model, ("[]", *more)
     return None, ()
 
 
 def _rule(changes: Mapping[tuple[str, ...], Change | None], path: tuple[str, ...]) -> Change | None:
+    path = tuple("*" if each == "[]" else each for each in path)
     while path:
         if changes.get(path) is not None:
             return changes[path]

@@ -116,13 +116,14 @@ class ModelSpec(Declared):
     packaged with all that is in it. Its content counts, not where it lies."""
 
     runtime: Annotated[Word | None, Change.NEW_VERSION] = None
-    """What the code was written for, such as `python3.6`; `runtime` in config.json. Informs people only."""
+    """What the code was written for, such as `python3.6`; `runtime` in config.json, for people and other systems."""
 
     apis: Annotated[list[Api] | None, Field(min_length=1), Change.NEW_VERSION] = None
     """What the model is asked and answers, in the words of a config.json; only with the mode `undefined`."""
 
     dependencies: Annotated[list[Dependency], Change.NEW_VERSION] = Field(default_factory=list)
-    """Python packages that the inference code needs."""
+    """Python packages that the inference code needs, for the package's config.json. Replicas have what
+    `specforge.lock` says; nothing is installed beside it."""
 
     metrics: Annotated[bool, Change.NEW_VERSION] = True
     """Whether the figures of the training's evaluation (accuracy, f1, precision, recall) are written into config.json;
