@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
@@ -14,8 +15,8 @@ import pytest
 from specforge.core.address import Address
 from specforge.core.errors import ExecutionError
 from specforge.core.queries import FindIdentity, Query, Seen
-from specforge.core.steps import Publish, Step
-from specforge.core.values import Frozen, Key, Place, Tree, VersionSeries, frozen
+from specforge.core.steps import EnsurePlace, Publish, Step
+from specforge.core.values import EMPTY, Frozen, Key, Place, Tree, VersionSeries, frozen
 from specforge.executors.base import CancelToken, Executor, StepContext, TreeReader
 from specforge.formats.tree import Entry, digest
 
@@ -143,3 +144,36 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
     if errors:
         raise errors[0]
     return results
+
+
+class StoreMaker:
+    """What a contract of stores asks of who derives from it: `make`; the abilities below it may be given too."""
+
+    def make(self, folder: Path, reader: Callable[[Place], TreeReader]) -> tuple[Executor, Place]:
+        """Return a new executor and a place in `folder`: the same store for the same folder."""
+        raise NotImplementedError
+
+    def damage(self, store: Store, sha256: str, content: bytes | None) -> bool:  # noqa: ARG002
+        """Change a published file behind the executor's back (None: remove it). False: it cannot be done here."""
+        return False
+
+    def cut_off(self, store: Store) -> bool:  # noqa: ARG002
+        """Make the store unreachable. False: it cannot be done here."""
+        return False
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        """A store that was made, with nothing in it."""
+        trees = SuiteTrees()
+
+        def reader(place: Place) -> TreeReader:
+            if place == SUITE:
+                return trees
+            assert isinstance(one, TreeReader)
+            return one
+
+        one, place = self.make(tmp_path, reader)
+        two, _ = self.make(tmp_path, reader)
+        made = Store(place, one, two, trees)
+        made.perform(EnsurePlace(place, EMPTY))
+        return made
