@@ -11,11 +11,19 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
+from specforge.core.address import Address
+from specforge.core.errors import ExecutionError
+from specforge.core.queries import LookAtRoutes
 from specforge.core.serving import Listen
+from specforge.core.steps import SetRoutes
+from specforge.core.values import Frozen, Key
+from specforge.executors.base import StepContext, Surroundings
 from specforge.executors.gateway.admin import Admin
 from specforge.executors.gateway.config import ROUTES
 from specforge.executors.gateway.folder import RouteFolder
+from specforge.executors.local.executor import LocalExecutor
 from specforge.executors.local.pool import pool_of
+from specforge.executors.local.settings import LocalSettings
 
 PATIENCE = 30.0
 
@@ -246,3 +254,83 @@ class GatewayBench:
         while Admin(self.folder(route).path).pid() == pid:
             assert time.monotonic() < end
             time.sleep(0.002)
+
+
+ROUTE = "service.digits-route"
+
+
+class Service:
+    """A project folder with a local pool, one route at an address of its own, and its replicas."""
+
+    def __init__(self, root):
+        root.mkdir(exist_ok=True)
+        self.executor = LocalExecutor(Surroundings(root, root / "cache", None))
+        self.place = LocalSettings(slots=2).place("here")
+        self.bench = GatewayBench(root, self.place)
+        self.pool = self.bench.pool
+        self.listen = self.bench.address()
+        self.client = Client(self.listen)
+        self.route = ROUTE
+
+    def close(self):
+        self.client.close()
+        self.set({}, drain=0.0)
+        self.bench.close()
+
+    @property
+    def folder(self):
+        return RouteFolder(self.pool, self.route)
+
+    @property
+    def admin(self):
+        return Admin(self.folder.path)
+
+    def left(self):
+        """What lies where routes are kept."""
+        folder = self.pool.folder / "routes"
+        return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+
+    def context(self):
+        return StepContext(Key("lineage", Address("service", "digits"), "a" * 64, 1, "routes"))
+
+    def step(self, weights, **changes):
+        changes = {"drain": PATIENCE, **changes}
+        return SetRoutes(self.place, self.route, self.listen if weights else None, Frozen(weights), **changes)
+
+    def set(self, weights, **changes):
+        return self.executor.perform(self.step(weights, **changes), self.context()).outputs
+
+    def serve(self, *groups, weights=None):
+        """Have replicas in these groups, and requests led to them."""
+        replicas = [self.bench.replicas(group) for group in groups]
+        self.set(weights or {groups[0]: 100})
+        return replicas
+
+    def failure(self, weights, **changes):
+        """Set what must be refused, and return the error."""
+        try:
+            self.set(weights, **changes)
+        except ExecutionError as error:
+            return error
+        raise AssertionError("the routes were set")
+
+    def look(self):
+        query = LookAtRoutes(self.place, self.route)
+        return self.executor.observe(self.place, [query], None)[query]
+
+    def ask(self, path="/", **options):
+        """Send one request and return its status and body."""
+        status, _, body = self.client.ask(path, **options)
+        return status, body.decode()
+
+    def who(self, times=10):
+        return {self.bench.request(self.listen) for _ in range(times)}
+
+
+def until(condition, what):
+    """Wait until the condition holds and return what it gives."""
+    end = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.005)
+    return found

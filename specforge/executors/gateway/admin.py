@@ -15,6 +15,8 @@ from specforge.core.serving import Listen
 from specforge.executors.gateway.config import ADMIN, PROBE, statistics_name
 
 _PATIENCE = 3.0
+_MANAGERS = ("listener_manager.lds", "cluster_manager.cds")
+_VERSIONS = r"^(cluster_manager\.warming_clusters|(cluster_manager\.cds|listener_manager\.lds)\.version_text)$"
 _ACTIVE = r"^cluster\.group-[0-9a-f]+\.upstream_rq_(active|pending_active)$"
 
 
@@ -32,10 +34,14 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Which content of its files Envoy's main thread uses."""
+    """Which content of its files Envoy's main thread uses.
+
+    `warming`: groups that it knows, but does not use yet, because their first health check goes on.
+    """
 
     listeners: str | None
     clusters: str | None
+    warming: int
 
 
 class Admin:
@@ -58,14 +64,10 @@ class Admin:
 
     def versions(self) -> Versions:
         """Return the versions of listeners and groups."""
-        text = self._get("/stats?type=TextReadouts").decode()
+        text = self._get(f"/stats?filter={quote(_VERSIONS, safe='')}").decode()
         found = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
-        return Versions(
-            *(
-                found.get(name, "").strip('"') or None
-                for name in ("listener_manager.lds.version_text", "cluster_manager.cds.version_text")
-            )
-        )
+        listeners, clusters = (found.get(f"{name}.version_text", "").strip('"') or None for name in _MANAGERS)
+        return Versions(listeners, clusters, int(found.get("cluster_manager.warming_clusters", 0)))
 
     def route_version(self) -> str | None:
         """Return the version of the routes that Envoy's worker uses for requests from now on; None: none yet."""

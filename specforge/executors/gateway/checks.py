@@ -19,11 +19,7 @@ def preflight(pool: Pool, step: SetRoutes) -> Iterator[Diagnostic]:
         return
     if find_envoy() is None:
         yield failures.no_gateway()
-    try:
-        wanted = ports.resolved(step.listen)
-    except OSError as error:
-        yield failures.no_listening(step.listen, error)
-        return
+    wanted = step.listen
     why = ports.refusal(wanted)
     if why is None:
         return
@@ -33,4 +29,4 @@ def preflight(pool: Pool, step: SetRoutes) -> Iterator[Diagnostic]:
     except (SilentError, OSError):
         ours = []
     if not any(each == wanted or ports.collide(each, wanted) for each in ours):
-        yield failures.no_listening(step.listen, why)
+        yield failures.no_listening(wanted, why)

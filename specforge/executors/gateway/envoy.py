@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from specforge.core.errors import ExecutionError
 from specforge.executors.gateway import failures
 from specforge.executors.gateway.admin import Admin, SilentError
@@ -10,8 +12,12 @@ from specforge.executors.gateway.config import BOOTSTRAP, CLUSTERS, LISTENERS
 from specforge.executors.gateway.folder import LOG, RouteFolder
 from specforge.executors.local.pool import Pool
 from specforge.executors.replicas import programs
+from specforge.executors.replicas.programs import Kept
+from specforge.executors.replicas.supervisord import NoAnswer
 
 _GRACE = 5.0
+_PATIENCE = 10.0
+_LOOK_AGAIN = 0.02
 
 
 class Envoy:
@@ -35,8 +41,11 @@ class Envoy:
 
     def end(self) -> None:
         """Have no such process, kept up or not. Requests in flight are lost: drain before."""
-        known = programs.look_at_program(self._pool, self._folder.program) is not None
-        if known or self.admin.pid() is not None or programs.left_over(self._pool, self._folder.program):
+        if (
+            self._kept() is not None
+            or self.admin.pid() is not None
+            or programs.left_over(self._pool, self._folder.program)
+        ):
             programs.stop_program(self._pool, self._folder.program, _GRACE)
 
     def serves(self) -> bool:
@@ -44,7 +53,7 @@ class Envoy:
         pid = self.admin.pid()
         if pid is None or not self.is_up():
             return False
-        kept = programs.look_at_program(self._pool, self._folder.program)
+        kept = self._kept()
         return kept is not None and kept.pid == pid
 
     def is_up(self) -> bool:
@@ -57,13 +66,29 @@ class Envoy:
 
     def has_failed(self) -> bool:
         """Return whether nobody will make it run any more."""
-        kept = programs.look_at_program(self._pool, self._folder.program)
+        kept = self._kept()
         return kept is None or kept.state not in ("running", "starting")
 
     def version(self, name: str) -> str | None:
-        """Return the version of a file that is in use."""
+        """Return the version of a file that is in use, for every request from now on."""
         if name == LISTENERS:
             return self.admin.versions().listeners
         if name == CLUSTERS:
-            return self.admin.versions().clusters
+            versions = self.admin.versions()
+            if versions.warming:
+                return None
+            # What the main thread uses is on its way to the worker: the answer of the worker comes after it.
+            self.admin.route_version()
+            return versions.clusters
         return self.admin.route_version()
+
+    def _kept(self) -> Kept | None:
+        """Return how supervisor keeps it up; one that is just being started is waited for."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return programs.look_at_program(self._pool, self._folder.program)
+            except NoAnswer:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_LOOK_AGAIN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +14,7 @@ from specforge.executors.base import CancelToken
 from specforge.executors.files import write_whole
 from specforge.executors.gateway.config import BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, Upstream
 from specforge.executors.local.pool import Pool
+from specforge.executors.replicas.group import Group
 from specforge.runtimes.job.folders import remove
 from specforge.runtimes.job.slots import open_lock, try_lock
 
@@ -35,18 +36,26 @@ class RouteFolder:
             raise ValueError(f"`{route}` is not the name of a route")
         self.route = route
         self.path = pool.folder / "routes" / route
-        self._groups = pool.folder / "groups"
+        self._pool = pool
 
     @property
     def program(self) -> str:
         """The name under which Envoy is kept up."""
         return f"gateway-{self.route}"
 
+    @property
+    def _lock(self) -> Path:
+        return self.path.with_name(f".{self.route}.lock")
+
+    def leaves_traces(self) -> bool:
+        """Return whether anything is left of the route, if only of an attempt to begin."""
+        return self.path.exists() or self._lock.exists()
+
     @contextmanager
     def fence(self, cancel: CancelToken) -> Iterator[bool]:
         """Keep everybody else from changing the route; gives False, without the fence, when a stop was asked for."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        name = self.path.with_name(f".{self.route}.lock")
+        name = self._lock
         while (file := self._locked(name)) is None:
             if cancel.wait(_LOOK_AGAIN):
                 yield False
@@ -130,20 +139,25 @@ class RouteFolder:
 
     # ---- groups ----
 
-    def upstream(self, group: str) -> Upstream:
-        """Return the group with the sockets that its replicas have now, reached over a link with a short name."""
-        folder = self._groups / group
+    def upstream(self, group: str, without: Collection[int] = ()) -> Upstream:
+        """Return the group with the sockets that its replicas have now, reached over a link with a short name.
+
+        The replicas with the numbers `without` are left out.
+        """
+        folder = Group(self._pool, group).folder
         try:
-            names = [each for each in os.listdir(folder) if _SOCKET.fullmatch(each)]
+            found = [int(match[1]) for each in os.listdir(folder) if (match := _SOCKET.fullmatch(each))]
         except FileNotFoundError:
-            names = []
+            found = []
         inside = f"{_LINKS}/{_link_name(group)}"
-        return Upstream(group, tuple(f"{inside}/{each}" for each in sorted(names, key=lambda name: int(name[:-5]))))
+        numbers = sorted(each for each in found if each not in without)
+        return Upstream(group, tuple(f"{inside}/{each}.sock" for each in numbers))
 
     def link(self, group: str) -> None:
         """Have the short link to the group's folder."""
         link = self.path / _LINKS / _link_name(group)
-        target = os.path.join("..", "..", "..", "groups", group)
+        # Relative, so that it holds when the project is moved.
+        target = os.path.join("..", "..", "..", Group(self._pool, group).folder.relative_to(self._pool.folder))
         link.parent.mkdir(exist_ok=True)
         if not link.is_symlink() or os.readlink(link) != target:
             made = link.with_name(f".{link.name}.{os.getpid()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from pathlib import Path
@@ -10,15 +9,6 @@ from pathlib import Path
 from specforge.core.serving import Listen
 
 _LISTENING = "0A"
-
-
-def resolved(listen: Listen) -> Listen:
-    """Return the address with its host as an IP address; raises OSError for a host that has none."""
-    try:
-        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise OSError(errno.EADDRNOTAVAIL, f"the host `{listen.host}` has no address") from error
-    return Listen(str(found[0][4][0]), listen.port)
 
 
 def refusal(listen: Listen) -> OSError | None:

@@ -7,7 +7,7 @@ before the routes name them, and the groups that are left stay known until their
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 from specforge.core.errors import ExecutionError
@@ -32,9 +32,9 @@ _BETWEEN_LOOKS = 0.05
 def set_routes(pool: Pool, step: SetRoutes, context: StepContext) -> Result:
     """Perform the step; raises ExecutionError, with the routes as they were, and Cancelled when asked to stop."""
     folder = RouteFolder(pool, step.route)
-    performer = _Performer(pool, folder, step, context)
+    performer = RoutePerformer(pool, folder, step, context)
     try:
-        if not step.weights and not folder.exists():
+        if not step.weights and not folder.leaves_traces():
             performer.envoy.end()  # a kill may have left it behind
             return Result()
         with folder.fence(context.cancel) as held:
@@ -47,7 +47,7 @@ def set_routes(pool: Pool, step: SetRoutes, context: StepContext) -> Result:
         raise failures.no_room(step.route, error, context.key.address) from error
 
 
-class _Performer:
+class RoutePerformer:
     """One performance, behind the fence."""
 
     def __init__(self, pool: Pool, folder: RouteFolder, step: SetRoutes, context: StepContext) -> None:
@@ -64,23 +64,28 @@ class _Performer:
         if not self._weights or listen is None:
             self._give_up()
             return Result()
-        try:
-            address = ports.resolved(listen)
-        except OSError as error:
-            raise failures.cannot_listen(listen, error, self._context.key.address) from error
-        wanted = self._contents(address)
+        wanted = self._contents(listen)
         before = {name: self._folder.read(name) for name in FILES}
         try:
             if self.envoy.serves():
-                self._change(address, wanted)
+                self._change(listen, wanted)
             else:
-                self._start(address, wanted)
+                self._start(listen, wanted)
         except (ExecutionError, OSError):
             self._back_to(before)
             raise
         self._folder.keep_links(self._weights)
         self._folder.settle(wanted)
         return Result(Frozen({"address": listen.url}))
+
+    def take_out(self, group: str, numbers: Collection[int]) -> None:
+        """Lead no new request to these replicas of the group; its others, if there are any, get them."""
+        if not self.envoy.is_up():
+            return
+        known = [*self._admin.health()]
+        left = [self._folder.upstream(each, numbers if each == group else ()) for each in known]
+        if group in known and any(each.group == group and each.sockets for each in left):
+            self._put(CLUSTERS, config.clusters(left))
 
     def _contents(self, address: Listen) -> dict[str, bytes]:
         upstreams = [self._folder.upstream(group) for group in self._weights]
@@ -98,6 +103,8 @@ class _Performer:
 
     def _start(self, address: Listen, wanted: Mapping[str, bytes]) -> None:
         """Begin with everything as it is wanted."""
+        if self.envoy.is_up():
+            self._quiet_down()  # it runs, but nobody would start it again
         self.envoy.end()
         self._say("the gateway starts")
         self._refuse_taken(address)
@@ -170,12 +177,15 @@ class _Performer:
 
     def _give_up(self) -> None:
         """Listen no longer, answer what is in flight, end, and leave nothing."""
-        if self.envoy.serves():
-            self._say("waiting for the last requests")
-            self._put(LISTENERS, config.listeners([]))
-            self._wait(lambda: self._admin.requests() == 0, self._step.drain, pause=_BETWEEN_LOOKS)
+        if self.envoy.is_up():
+            self._quiet_down()
         self.envoy.end()
         self._folder.remove()
+
+    def _quiet_down(self) -> None:
+        self._say("waiting for the last requests")
+        self._put(LISTENERS, config.listeners([]))
+        self._wait(lambda: self._admin.requests() == 0, self._step.drain, pause=_BETWEEN_LOOKS)
 
     def _back_to(self, before: Mapping[str, bytes | None]) -> None:
         """Have the files as they were, and no process if there was none."""
