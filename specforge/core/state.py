@@ -6,7 +6,7 @@ Specs and recipes are held as canonical JSON text: the planner compares texts, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from specforge.core.address import Address
@@ -84,6 +84,14 @@ class Intent:
     work: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomers:
+    """Versions in the store that is wished, while the one that is current lies in another: none of them is accepted."""
+
+    place: Place
+    versions: tuple[Version, ...]
+
+
 @made_quickly
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -93,7 +101,8 @@ class Resource:
     can be found after the spec moved on. `outputs` are what other resources read of it (definitions and places).
     `waits_for` are the resources it was made from: needed to destroy in order when the YAML is gone.
     `below_accept` are the refusals of the current version under a raised gate, as texts. `groups` are a service's
-    replicas, begun and not known to be gone; `held` since when it is stopped on purpose (unix seconds).
+    replicas, begun and not known to be gone; `held` since when it is stopped on purpose (unix seconds). `newcomers` lie
+    in another store than `place`, to which the artifact was moved.
     """
 
     address: Address
@@ -110,11 +119,25 @@ class Resource:
     groups: tuple[ReplicaGroup, ...] = ()
     held: float | None = None
     updated: float = 0.0
+    newcomers: Newcomers | None = None
 
     @property
     def made(self) -> bool:
         """Whether anything came of it yet; False for a record that holds only the intent of a first apply."""
         return self.identity is not None or bool(self.versions) or bool(self.outputs) or bool(self.groups)
+
+    def at(self, place: Place) -> Resource:
+        """Return what is recorded of it in this store, as if it had never lain in another."""
+        if place.is_at(self.place):
+            return replace(self, place=place, newcomers=None)
+        lies_here = self.newcomers is not None and self.newcomers.place.is_at(place)
+        versions = self.newcomers.versions if self.newcomers is not None and lies_here else ()
+        return replace(self, place=place, versions=versions, current=None, below_accept=(), newcomers=None)
+
+    def stores(self) -> tuple[Place, ...]:
+        """Return every store in which versions of it lie: that of the current one first."""
+        own = () if self.place is None else (self.place,)
+        return own if self.newcomers is None else (*own, self.newcomers.place)
 
     def version(self, name: str | None) -> Version | None:
         """Return the version of this name, or None."""

@@ -10,7 +10,6 @@ from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import Cancelled, ExecutionError, SpecforgeError, StateError
 from specforge.core.state import Resource, State
-from specforge.core.values import Place
 from specforge.engine.events import ChangeEnded, ChangeStarted
 from specforge.engine.observe import where_raised, words_of
 from specforge.engine.removing import take_away
@@ -139,7 +138,7 @@ def _used(record: Resource | None, taken_away: Mapping[Address, Change]) -> set[
     if record is None or not taken_away:
         return set()
     used = {each for each in record.waits_for if each in taken_away}
-    places: list[Place | None] = [record.place, *(each.place for each in record.groups)]
+    places = [*record.stores(), *(each.place for each in record.groups)]
     if record.intent is not None:
         places += [place for place, _ in record.intent.jobs]
     for address, change in taken_away.items():

@@ -15,7 +15,7 @@ from specforge.engine.runs import settle_run
 from specforge.engine.session import Session
 from specforge.engine.versions import RELEASE, release_intent
 from specforge.planner.plan import Action, Change
-from specforge.planner.removal import builds_of, release_steps
+from specforge.planner.removal import builds_at, release_steps
 
 
 def take_away(session: Session, change: Change, resource: Resource | None) -> Outcome:
@@ -24,9 +24,9 @@ def take_away(session: Session, change: Change, resource: Resource | None) -> Ou
         return Outcome("done")
     steps = _steps(session, change, resource)
     resource = session.resources[change.address]
-    if resource.versions and steps:
+    if (resource.versions or resource.newcomers is not None) and steps:
         # Killed from here on, the record names nothing that may be gone, and the steps that are left.
-        bare = replace(resource, versions=(), current=None, below_accept=())
+        bare = replace(resource, versions=(), current=None, below_accept=(), newcomers=None)
         session.put(replace(bare, intent=release_intent(session, steps)))
     refused: list[Diagnostic] = []
     for step in steps:
@@ -56,8 +56,8 @@ def _steps(session: Session, change: Change, resource: Resource) -> tuple[Step, 
         more = [step for step in steps_begun(resource.intent) if delete or not isinstance(step, Unpublish)]
     elif resource.intent is not None:
         resource = settle_run(session, resource)
-    planned = builds_of(change.before.versions) if change.before is not None else ()
-    finished = [each for each in builds_of(resource.versions) if each not in planned]
-    if resource.place is not None:
-        more.extend(release_steps(resource.place, finished, delete=delete))
+    for store in resource.stores():
+        planned = () if change.before is None else builds_at(change.before, store)
+        finished = [each for each in builds_at(resource, store) if each not in planned]
+        more.extend(release_steps(store, finished, delete=delete))
     return tuple(dict.fromkeys([*change.steps, *more]))

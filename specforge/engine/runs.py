@@ -16,8 +16,8 @@ from specforge.engine.events import RunEnded
 from specforge.engine.observe import blamed, observe
 from specforge.engine.parts import count, decode_part, discard_jobs, end_run, perform_part, steps_begun
 from specforge.engine.session import Session
-from specforge.engine.versions import let_go, recorded_or_new, with_version
-from specforge.planner.removal import builds_of
+from specforge.engine.versions import beside, let_go, recorded_or_new, with_version
+from specforge.planner.removal import builds_at
 
 
 def settle_run(session: Session, resource: Resource, *, taken: bool = False) -> Resource:
@@ -106,8 +106,14 @@ def _let_go_of_published(session: Session, resource: Resource, intent: Intent) -
             build = (intent.identity, int(seen.facts["build"])) if seen.presence is Presence.PRESENT else None
         if build is None or not isinstance(step, Release | Publish):
             continue
-        if not step.store.is_at(resource.place) or build not in builds_of(resource.versions):
+        if build not in builds_at(resource, step.store):
             let_go(session, resource.address, step.store, [build])
+
+
+def _where_published(resource: Resource, intent: Intent) -> Resource:
+    """Return what is recorded of it in the store that the run publishes to: it may have been moved meanwhile."""
+    stores = [step.store for step in steps_begun(intent) if isinstance(step, Publish)]
+    return resource.at(stores[0]) if stores else resource
 
 
 def _finish(session: Session, resource: Resource, intent: Intent) -> None:
@@ -123,8 +129,9 @@ def _finish(session: Session, resource: Resource, intent: Intent) -> None:
         return
     kept, words = session.resources[resource.address], "finished"
     if made.outputs.get("version"):
-        version = recorded_or_new(kept, made, EMPTY, session.clock(), Status.READY)
-        kept = with_version(kept, version)
+        here = _where_published(kept, intent)
+        version = recorded_or_new(here, made, EMPTY, session.clock(), Status.READY)
+        kept = beside(kept, with_version(here, version))
         words = f"finished as {version.version}"
     else:
         # Evidence of a version that is no longer the wish: it can be found in the store, and is recorded nowhere.

@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from specforge.core import codec
 from specforge.core.address import Address
-from specforge.core.state import EndRun, Intent, Resource, Status, Version
+from specforge.core.diagnostics import Diagnostic, Severity
+from specforge.core.errors import ExecutionError
+from specforge.core.state import EndRun, Intent, Newcomers, Resource, Status, Version
 from specforge.core.steps import Step
 from specforge.core.values import EMPTY, Frozen, Key, Place
 from specforge.engine.parts import Made, perform_step
 from specforge.engine.session import Session
-from specforge.planner.removal import Build, builds_of, release_steps
+from specforge.planner.removal import Build, builds_at, release_steps
 from specforge.schemas.kind import Part
 
 RELEASE = "release"
@@ -83,20 +85,31 @@ def let_go(session: Session, address: Address, store: Place | None, builds: Iter
         perform_step(session, address, step, Key(session.lineage, address, "", 0, step.name))
 
 
-def record_and_let_go(
-    session: Session, after: Resource, store: Place | None, builds: tuple[Build, ...], *ended: EndRun
-) -> None:
-    """Record the resource, then take its references to these builds away: none is recorded that it does not have.
+def record_and_let_go(session: Session, before: Resource, after: Resource, *ended: EndRun) -> Diagnostic | None:
+    """Record the resource, then take its references away to builds that only the older record refers to: none is
+    recorded that it does not have.
 
-    A kill in between leaves an intent that says what is left to do. Raises ExecutionError.
+    A kill in between leaves an intent that says what is left to do. Returns a warning if a store that was left cannot
+    be told so: it may have been left because it is gone. Raises ExecutionError.
     """
-    if store is None or not builds:
+    builds = {store: _no_longer_recorded(before, after, store) for store in before.stores()}
+    steps = tuple(step for store, gone in builds.items() for step in release_steps(store, gone))
+    if not steps:
         session.put(after, *ended)
-        return
-    steps = release_steps(store, builds)
+        return None
     session.put(replace(after, intent=release_intent(session, steps)), *ended)
-    let_go(session, after.address, store, builds)
+    warning = None
+    for store, gone in builds.items():
+        try:
+            let_go(session, after.address, store, gone)
+        except ExecutionError as error:
+            if any(store.is_at(each) for each in after.stores()):
+                raise
+            detail = f"{store} keeps the data of {after.address} as used: {error.diagnostics[0].detail}"
+            summary = "The store that was left still has references"
+            warning = Diagnostic("SF407", summary, detail, Severity.WARNING, address=after.address)
     session.put(after)
+    return warning
 
 
 def release_intent(session: Session, steps: tuple[Step, ...]) -> Intent:
@@ -105,7 +118,17 @@ def release_intent(session: Session, steps: tuple[Step, ...]) -> Intent:
     return Intent(session.operation, RELEASE, "", 0, body, (), session.clock(), "release")
 
 
-def no_longer_recorded(before: Resource, after: Resource) -> tuple[Build, ...]:
-    """Return the builds that only the older record refers to."""
-    kept = set(builds_of(after.versions))
-    return tuple(each for each in builds_of(before.versions) if each not in kept)
+def _no_longer_recorded(before: Resource, after: Resource, store: Place) -> tuple[Build, ...]:
+    kept = set(builds_at(after, store))
+    return tuple(each for each in builds_at(before, store) if each not in kept)
+
+
+def beside(before: Resource, here: Resource) -> Resource:
+    """Return what is to be recorded of `here`, which is what was done in the store that is wished.
+
+    A refusal never demotes: while a version is current in another store and none here was accepted, that one stays so.
+    """
+    if before.current is None or here.current is not None or here.place is None or here.place.is_at(before.place):
+        return here
+    kept = replace(before, newcomers=Newcomers(here.place, here.versions))
+    return replace(kept, spec=here.spec, intent=here.intent, waits_for=here.waits_for)

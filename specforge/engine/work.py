@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from specforge.core.address import Address
-from specforge.core.diagnostics import Diagnostic, Severity
 from specforge.core.digest import identity_of
 from specforge.core.errors import ExecutionError
 from specforge.core.state import Evidence, Intent, Resource, Status, Version
@@ -18,11 +17,10 @@ from specforge.engine.parts import Made, count, discard_jobs, make_part
 from specforge.engine.runs import settle_run
 from specforge.engine.serving import serve
 from specforge.engine.session import Session
-from specforge.engine.versions import no_longer_recorded, record_and_let_go, recorded_or_new, with_version
+from specforge.engine.versions import beside, record_and_let_go, recorded_or_new, with_version
 from specforge.planner.compute import runs_at
-from specforge.planner.outputs import input_mark, recorded_outputs, version_outputs
+from specforge.planner.outputs import input_mark, recorded_outputs, stays_current, version_outputs
 from specforge.planner.plan import Change, PlannedPart, Verb
-from specforge.planner.removal import builds_of
 from specforge.schemas.kind import Lifecycle
 
 
@@ -76,8 +74,8 @@ def _publish(session: Session, change: Change, resource: Resource) -> Outcome:
     planned, *others = change.parts
     if resource.place is None:
         resource = replace(resource, place=change.place)  # also on a record that holds an intent only
-    current = None if _has_moved(resource, change) else resource.current_version
     resource = _without_stale_run(session, change, resource)
+    current = _here(resource, change).current_version
     stays = current is not None and planned.verb is not Verb.FIND and not _renamed(change, current)
     unchanged = current.identity if current is not None and stays else None
     output = _make(session, resource, planned, {}, unchanged)
@@ -86,36 +84,21 @@ def _publish(session: Session, change: Change, resource: Resource) -> Outcome:
         version = current
     else:
         status = Status.UNJUDGED if others else Status.READY
-        here = replace(resource, place=change.place)
-        if _has_moved(resource, change):
-            here = replace(here, versions=(), current=None, below_accept=())  # they lie in the store that was left
+        here = _here(resource, change)
         version = recorded_or_new(here, output, _inputs(session, change), session.clock(), status)
         # Published and recorded before it is judged: a kill during the evaluation does not lose it.
-        left = _record_output(session, resource, _without_intent(with_version(here, version), planned), output)
+        after = beside(resource, _without_intent(with_version(here, version), planned))
+        left = record_and_let_go(session, resource, after, *output.ended)
+        count(session, output.ended)
+        discard_jobs(session, output.jobs)
     evidence = _evidence(session, change, others, version, output)
     outcome = _record(session, change, version, (output, evidence))
-    return replace(outcome, diagnostics=(left,)) if left else outcome
+    return replace(outcome, diagnostics=(left, *outcome.diagnostics)) if left else outcome
 
 
-def _has_moved(resource: Resource, change: Change) -> bool:
-    return change.place is not None and not change.place.is_at(resource.place)
-
-
-def _record_output(session: Session, before: Resource, after: Resource, output: Made) -> Diagnostic | None:
-    """Record the version; returns a warning if the store that was left cannot be told so."""
-    builds = () if after.place is None or after.place.is_at(before.place) else builds_of(before.versions)
-    warning = None
-    try:
-        record_and_let_go(session, after, before.place, builds, *output.ended)
-    except ExecutionError as error:
-        # It may have been left because it is gone.
-        detail = f"{before.place} keeps the data of {after.address} as used: {error.diagnostics[0].detail}"
-        summary = "The store that was left still has references"
-        warning = Diagnostic("SF407", summary, detail, Severity.WARNING, address=after.address)
-        session.put(after)
-    count(session, output.ended)
-    discard_jobs(session, output.jobs)
-    return warning
+def _here(resource: Resource, change: Change) -> Resource:
+    """Return what is recorded of it in the store that is wished; it may have been moved there."""
+    return resource if change.place is None else resource.at(change.place)
 
 
 def _without_intent(resource: Resource, planned: PlannedPart) -> Resource:
@@ -187,7 +170,8 @@ def _evidence(
 
 def _record(session: Session, change: Change, version: Version, made: tuple[Made, Made | None]) -> Outcome:
     output, evidence = made
-    resource = session.resources[change.address]
+    before = session.resources[change.address]
+    resource = _here(before, change)
     if evidence is not None and evidence.how != "cut off":
         figures = evidence.outputs.get("facts", EMPTY)
         version = replace(
@@ -209,12 +193,14 @@ def _record(session: Session, change: Change, version: Version, made: tuple[Made
         waits_for=change.waits_for,
         below_accept=tuple(map(str, refusals)) if is_current else _below_of(resource, status),
     )
-    record_and_let_go(session, kept, kept.place, no_longer_recorded(resource, kept), *ended)
+    kept = beside(before, kept)
+    left = record_and_let_go(session, before, kept, *ended)
     count(session, ended)
     if evidence is not None:
         discard_jobs(session, evidence.jobs)
     session.outputs[change.address] = recorded_outputs(kept)
-    return _outcome(change, resource, kept, version, (output, evidence), refusals, figures)
+    outcome = _outcome(change, resource, kept, version, (output, evidence), refusals, figures)
+    return replace(outcome, diagnostics=(left,)) if left else outcome
 
 
 def _below_of(resource: Resource, status: Status) -> tuple[str, ...]:
@@ -234,7 +220,7 @@ def _outcome(
     words = _figure_words(change, figures)
     if refusals:
         told = "; ".join(map(str, refusals))
-        stays = f"{after.current} stays current" if after.current else "there is no current version"
+        stays = stays_current(after, change.place) if after.current else "there is no current version"
         word = "done" if _was_refused(change, before, after, version) else "refused"
         return Outcome(word, after.current, f"{version.version}: {told}; {stays}")
     output, evidence = made
@@ -252,7 +238,7 @@ def _was_refused(change: Change, before: Resource, after: Resource, version: Ver
     """Whether this verdict over these figures was found by an earlier apply."""
     if before.current == version.version:
         return before.below_accept == after.below_accept
-    known = None if change.before is None else change.before.version(version.version)
+    known = None if change.before is None else _here(change.before, change).version(version.version)
     return known is not None and known.status is Status.REFUSED and known.evidence == version.evidence
 
 

@@ -22,6 +22,7 @@ from specforge.planner.outputs import (
     identity_if_known,
     marks_of,
     recorded_outputs,
+    stays_current,
     version_outputs,
     waiting_for,
     with_figures,
@@ -108,18 +109,20 @@ def _output_fate(planning: Planning, node: Node, identity: str | None) -> Fate:
 
 
 def _recorded_as(node: Node, identity: str) -> Version | None:
-    if node.record is None or not node.settled_here:
+    here = node.here
+    if here is None:
         return None
-    matches = [v for v in node.record.versions if v.identity == identity and v.status is not Status.LOST]
+    matches = [v for v in here.versions if v.identity == identity and v.status is not Status.LOST]
     # Two names of one build may be recorded: the one that is asked for is the answer, then the current one.
-    wished = (node.desire.pinned, node.record.current)
+    wished = (node.desire.pinned, here.current)
     return next((v for name in wished for v in matches if v.version == name), matches[0] if matches else None)
 
 
 def _predicted(node: Node) -> str | None:
     if node.desire.pinned or node.desire.series is None:
         return node.desire.pinned
-    taken = {each.version for each in node.record.versions} if node.record and node.settled_here else set()
+    here = node.here
+    taken = set() if here is None else {each.version for each in here.versions}
     number = len(taken) + 1
     while node.desire.series.version(number) in taken:
         number += 1
@@ -350,7 +353,7 @@ def _change(planning: Planning, node: Node, fates: tuple[Fate, ...], refusals: t
 def _still_refused(planning: Planning, node: Node, identity: str | None) -> Settled | None:
     """What is wished was published and refused before, and the gate still refuses: not looked for, not made again."""
     current = node.current
-    stays = current is not None and node.desire.pinned in (None, current.version)
+    stays = current is not None and node.settled_here and node.desire.pinned in (None, current.version)
     if identity is None or (
         current is not None and stays and (current.identity, current.status) == (identity, Status.READY)
     ):
@@ -376,7 +379,7 @@ def _refused_again(node: Node, fates: tuple[Fate, ...], refusals: tuple[Refusal,
         change = _unchanged(node, fates, action=Action.UPDATE, fields=fields, refusals=refusals)
     else:
         current = node.record.current if node.record else None
-        stays = f"; {current} stays current" if current else ""
+        stays = f"; {stays_current(node.record, node.desire.place)}" if node.record and current else ""
         note = f"{fates[0].version} is refused: {'; '.join(map(str, refusals))}{stays}"
         change = _unchanged(node, fates, version=current, note=note)
     return Settled(change, *_of_refused(node))

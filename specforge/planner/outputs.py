@@ -74,6 +74,12 @@ def recorded_outputs(resource: Resource | None) -> Frozen:
     return EMPTY if current is None else version_outputs(resource.place, current)
 
 
+def stays_current(record: Resource, wished: Place | None) -> str:
+    """Say that a newcomer changes nothing; `wished`: the store in which that one lies."""
+    where = "" if wished is None or wished.is_at(record.place) else f" in {record.place}"
+    return f"{record.current}{where} stays current"
+
+
 def fill_recorded(value: Any, state: State) -> Any:
     """Return `value` with its holes filled from the record; what was never recorded stays a hole."""
     return _filled(value, lambda address: recorded_outputs(state.resources.get(address)))

@@ -71,6 +71,12 @@ class Node:
         return replace(part, steps=self.declared.kind.steps(self.subject, part))
 
     @property
+    def here(self) -> Resource | None:
+        """What is recorded of it in the store that is wished; None: nothing."""
+        wished = self.desire.place
+        return None if self.record is None or wished is None else self.record.at(wished)
+
+    @property
     def settled_here(self) -> bool:
         """Whether what is recorded lies where it is wished to lie."""
         wished = self.desire.place

@@ -79,7 +79,9 @@ def _steps(planning: Planning, record: Resource) -> tuple[Step, ...]:
         return (EnsurePlace(record.place, None),)
     if record.lifecycle == Lifecycle.SERVICE.value:
         return stop_steps(record)
-    return release_steps(record.place, builds_of(record.versions), delete=planning.options.delete_artifacts)
+    delete = planning.options.delete_artifacts
+    steps = [release_steps(store, builds_at(record, store), delete=delete) for store in record.stores()]
+    return tuple(step for each in steps for step in each)
 
 
 def stop_steps(record: Resource) -> tuple[Step, ...]:
@@ -112,13 +114,17 @@ def builds_of(versions: Iterable[Version]) -> tuple[Build, ...]:
     return tuple(builds)
 
 
+def builds_at(record: Resource, store: Place) -> tuple[Build, ...]:
+    """Return every build in this store that the record refers to."""
+    return builds_of(record.at(store).versions)
+
+
 def _unreachable(planning: Planning, record: Resource) -> str | None:
-    if record.place is None:
-        return None
-    seen = planning.ask(LookAtPlace(record.place))
-    if seen is not None and seen.presence is Presence.UNREACHABLE:
-        planning.cannot_reach(record.place, seen, record.address)
-        return "its place cannot be reached; nothing is decided"
+    for place in record.stores():
+        seen = planning.ask(LookAtPlace(place))
+        if seen is not None and seen.presence is Presence.UNREACHABLE:
+            planning.cannot_reach(place, seen, record.address)
+            return "its place cannot be reached; nothing is decided"
     return None
 
 

@@ -83,6 +83,10 @@ def render_resource(resource: Resource, *, width: int = 100) -> str:
     lines += ["", "spec", *_mapping(json.loads(resource.spec), "  ", width)]
     for version in reversed(resource.versions):
         lines += ["", *_version(version, version.version == resource.current, width)]
+    if resource.newcomers is not None:
+        lines += ["", f"in {resource.newcomers.place}, where none is accepted yet"]
+        for version in reversed(resource.newcomers.versions):
+            lines += ["", *_version(version, False, width)]
     return "\n".join(lines) + "\n"
 
 
@@ -231,6 +235,12 @@ def resource_json(resource: Resource) -> dict[str, Any]:
         "spec": json.loads(resource.spec),
         "outputs": _json(resource.outputs),
         "versions": [_version_json(each) for each in resource.versions],
+        "newcomers": None
+        if resource.newcomers is None
+        else {
+            "place": str(resource.newcomers.place),
+            "versions": [_version_json(each) for each in resource.newcomers.versions],
+        },
         "intent": None
         if intent is None
         else {

@@ -25,6 +25,7 @@ from specforge.core.state import (
     Evidence,
     Intent,
     LockInfo,
+    Newcomers,
     PutResource,
     Resource,
     StateChange,
@@ -54,6 +55,9 @@ def encode_resource(resource: Resource) -> str:
         _put_text(record, "place", dump(_place_record(resource.place)), texts)
     if resource.versions:
         record["versions"] = [_version_record(each, texts) for each in resource.versions]
+    if resource.newcomers is not None:
+        _put_text(record, "newcomers_place", dump(_place_record(resource.newcomers.place)), texts)
+        record["newcomers"] = [_version_record(each, texts) for each in resource.newcomers.versions]
     if resource.intent is not None:
         record["intent"] = _intent_record(resource.intent, texts)
     if resource.waits_for:
@@ -245,7 +249,13 @@ def _resource(record: Record, texts: list[str], shared: _Shared) -> Resource:
         codec.decode(get("groups", [])),
         get("held"),
         get("updated", 0.0),
+        None if get("newcomers") is None else _newcomers(record, texts, places),
     )
+
+
+def _newcomers(record: Record, texts: list[str], places: _Places) -> Newcomers:
+    place = places[_text(record["newcomers_place"], texts)]
+    return Newcomers(place, tuple([_version(each, texts) for each in record["newcomers"]]))
 
 
 def _outputs(value: Any) -> Frozen:

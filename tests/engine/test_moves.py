@@ -141,3 +141,148 @@ def test_a_removed_document_whose_run_is_finished_leaves_no_reference(user):
     store = user.world.store(Place("fake-store", "artifacts"))
     assert not any("training.digits" in who.addresses for each in store.references.values() for who in each.values())
     assert user.plan().empty
+
+
+# ---- a gate that refuses what was made in the store that a training was moved to ----
+
+ELSEWHERE = Place("fake-store", "elsewhere", {"note": ""})
+
+
+def accept(minimum: float) -> dict[str, object]:
+    return {"data": "digits", "accept": {"accuracy": {"min": minimum}}}
+
+
+def refused_elsewhere(user: User) -> None:
+    """Applied, then moved to a store for which the gate accepts nothing."""
+    user.apply()
+    user.edit("digits", "TrainingJob", store="elsewhere", evaluate=accept(2.0))
+    user.documents = (*user.documents, OTHER_STORE)
+    result = user.apply()
+    assert {each.outcome for each in result.outcomes.values()} <= {"done", "refused", "cut off"}
+    assert result.outcomes[DIGITS].outcome == "refused"
+
+
+def test_a_refusal_in_the_new_store_demotes_nothing(user):
+    """The version that is current stays so where it lies; what follows it reads it there."""
+    user.apply()
+    before = user.state.resources[DIGITS]
+    user.edit("digits", "TrainingJob", store="elsewhere", evaluate=accept(2.0))
+    user.documents = (*user.documents, OTHER_STORE)
+    result = user.apply()
+    assert result.outcomes[DIGITS].words.endswith("V0001 in fake-store:artifacts stays current")
+    record = user.state.resources[DIGITS]
+    assert (record.place, record.current, record.versions) == (before.place, "V0001", before.versions)
+    assert record.newcomers is not None
+    assert [(each.version, each.status.value) for each in record.newcomers.versions] == [("V0001", "refused")]
+    assert user.state.resources[Address("training", "finer")].current == "V0001"
+
+
+def test_what_the_gate_refused_in_the_new_store_is_not_made_again(user):
+    """The plan is empty and says it in one note; an apply does nothing."""
+    refused_elsewhere(user)
+    jobs = len(user.world.jobs)
+    plan = user.plan()
+    assert plan.empty
+    (note,) = [each.note for each in plan.changes if each.note]
+    assert note.startswith("V0001 is refused: accuracy 0.")
+    assert note.endswith("; V0001 in fake-store:artifacts stays current")
+    assert not user.apply(plan).failed
+    assert len(user.world.jobs) == jobs
+
+
+def test_a_lowered_gate_completes_the_move_without_work(user):
+    """The newcomer becomes current, and nothing is held in the store that was left."""
+    refused_elsewhere(user)
+    jobs = len(user.world.jobs)
+    user.edit("digits", "TrainingJob", evaluate=accept(0.5))
+    assert not user.apply().failed
+    assert sum(1 for job in user.world.jobs.values() if job.call.key.address == DIGITS) == sum(
+        1 for job in list(user.world.jobs.values())[:jobs] if job.call.key.address == DIGITS
+    )
+    record = user.state.resources[DIGITS]
+    assert (record.place.id, record.current, record.newcomers) == ("elsewhere", "V0001", None)
+    old = user.world.store(Place("fake-store", "artifacts"))
+    assert not any("training.digits" in who.addresses for each in old.references.values() for who in each.values())
+    assert user.plan().empty
+
+
+def test_another_version_that_is_accepted_completes_the_move(user):
+    """The refused one stays recorded as refused, beside the one that is current now."""
+    refused_elsewhere(user)
+    user.edit("digits", "TrainingJob", evaluate=accept(0.5), parameters={"C": 3.0})
+    assert not user.apply().failed
+    record = user.state.resources[DIGITS]
+    assert (record.place.id, record.current, record.newcomers) == ("elsewhere", "V0002", None)
+    assert [each.status.value for each in record.versions] == ["refused", "ready"]
+    assert user.plan().empty
+
+
+def test_a_move_that_was_refused_is_taken_back(user):
+    """Back in the old store nothing is to do; the next change lets go of what lies in the other one."""
+    refused_elsewhere(user)
+    user.edit("digits", "TrainingJob", store="artifacts", evaluate=accept(0.5))
+    user.apply()
+    assert user.plan().empty
+    user.edit("digits", "TrainingJob", parameters={"C": 3.0})
+    assert not user.apply().failed
+    record = user.state.resources[DIGITS]
+    assert (record.place.id, record.current, record.newcomers) == ("artifacts", "V0002", None)
+    assert not any(user.world.store(ELSEWHERE).references.values())
+
+
+def test_destroy_lets_go_in_both_stores(user):
+    """Of a training whose move was refused, nothing is held anywhere; on request the data go, too."""
+    refused_elsewhere(user)
+    user.edit("digits", "TrainingJob", evaluate=accept(0.5))
+    result = user.destroy(delete_artifacts=True)
+    assert not result.failed, result.outcomes
+    for place in (Place("fake-store", "artifacts"), ELSEWHERE):
+        assert not any(user.world.store(place).references.values())
+    assert not user.state.resources
+
+
+def test_killed_while_the_newcomer_is_evaluated(user):
+    """The version in the old store is current all the time; the next apply only evaluates."""
+    from specforge.executors.fake import Fault, SimulatedCrash
+
+    user.apply()
+    user.edit("digits", "TrainingJob", store="elsewhere")
+    user.documents = (*user.documents, OTHER_STORE)
+    plan = user.plan()
+    user.world.faults = {("after", "publish reference"): Fault.CRASH}
+    with pytest.raises(SimulatedCrash):
+        user.apply(plan, parallelism=1)
+    user.world.heal()
+    user.world.faults = {("after", "job start"): Fault.CRASH}
+    with pytest.raises(SimulatedCrash):
+        user.apply(parallelism=1)
+    user.world.heal()
+    record = user.state.resources[DIGITS]
+    assert (record.place.id, record.current) == ("artifacts", "V0001")
+    assert [each.status.value for each in record.newcomers.versions] == ["unjudged"]
+    trained = user.starts("train")
+    assert not user.apply(user.plan(targets=(DIGITS,))).failed
+    assert user.starts("train") == trained
+    assert user.state.resources[DIGITS].place.id == "elsewhere"
+
+
+def test_a_run_for_the_new_store_is_finished_there(user):
+    """--finish-running records what it gives where it was published, not where the current version lies."""
+    user.apply()
+    user.edit("digits", "TrainingJob", store="elsewhere", parameters={"C": 3.0})
+    user.documents = (*user.documents, OTHER_STORE)
+    user.world.long = {"train"}
+    from specforge.executors.fake import Fault, SimulatedCrash
+
+    user.world.faults = {("after", "job start"): Fault.CRASH}
+    with pytest.raises(SimulatedCrash):
+        user.apply(parallelism=1)
+    user.world.heal()
+    user.world.long = set()
+    user.edit("digits", "TrainingJob", parameters={"C": 10.0}, store="artifacts")
+    assert not user.apply(finish_running=True).failed
+    record = user.state.resources[DIGITS]
+    assert (record.place.id, record.current) == ("artifacts", "V0001")
+    assert [each.version for each in record.versions] == ["V0001"]
+    assert [each.version for each in record.newcomers.versions] == ["V0001"]
+    assert user.plan().empty

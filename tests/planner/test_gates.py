@@ -7,8 +7,8 @@ from dataclasses import replace
 from paper import Paper, actions, change_of, verbs, words
 
 from specforge.core.address import Address
-from specforge.core.state import Status
-from specforge.core.values import Frozen
+from specforge.core.state import Newcomers, Status
+from specforge.core.values import Frozen, Place
 from specforge.planner.plan import Action
 
 REFUSED = "accuracy 0.97, wanted at least 0.99"
@@ -28,6 +28,40 @@ def test_a_raised_gate_is_said_once_and_then_noted(applied: Paper) -> None:
     assert plan.empty
     again = change_of(plan, "training.digits")
     assert (again.action, again.note) == (Action.NOOP, f"below accept: {REFUSED}")
+
+
+def test_a_refusal_in_the_store_that_it_was_moved_to(applied: Paper) -> None:
+    """It is known from the record: not looked for, not made again, and what is current stays so in the other store."""
+    applied.add(kind="Store", name="elsewhere", folder="elsewhere")
+    applied.apply()
+    applied.edit("training.digits", "store", "elsewhere")
+    applied.edit("training.digits", "evaluate.accept.accuracy.min", 0.99)
+    assert verbs(change_of(applied.plan(), "training.digits")) == {"output": "make", "evidence": "make"}
+    record = applied.record("training.digits")
+    refused = replace(record.current_version, status=Status.REFUSED)
+    applied.put(replace(record, newcomers=Newcomers(Place("folder", "elsewhere"), (refused,))))
+    change = change_of(applied.plan(), "training.digits")
+    assert (change.action, verbs(change)) == (Action.UPDATE, {"output": "find", "evidence": "keep"})
+    applied.put(replace(applied.record("training.digits"), spec=change.spec))
+    plan = applied.plan()
+    assert plan.empty
+    note = f"V0001 is refused: {REFUSED}; V0001 in {record.place} stays current"
+    assert change_of(plan, "training.digits").note == note
+    applied.edit("training.digits", "parameters.C", 5)
+    change = change_of(applied.plan(), "training.digits")
+    assert (change.action, change.version, verbs(change)["output"]) == (Action.NEW_VERSION, "V0001", "make")
+
+
+def test_what_lies_in_two_stores_is_let_go_of_in_both(applied: Paper) -> None:
+    """Destroy releases the version that is current and the one that was refused elsewhere; each store must answer."""
+    record, elsewhere = applied.record("training.digits"), Place("folder", "elsewhere")
+    refused = replace(record.current_version, status=Status.REFUSED, evidence=None)
+    applied.put(replace(record, newcomers=Newcomers(elsewhere, (refused,))))
+    steps = change_of(applied.plan(destroy=True), "training.digits").steps
+    assert [str(each.store) for each in steps] == [str(record.place)] * 2 + [str(elsewhere)]
+    applied.world.unreachable.add(str(elsewhere))
+    change = change_of(applied.plan(destroy=True), "training.digits")
+    assert (change.action, change.note) == (Action.NOOP, "its place cannot be reached; nothing is decided")
 
 
 def test_a_lowered_gate_clears_the_mark(applied: Paper) -> None:

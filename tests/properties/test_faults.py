@@ -22,7 +22,7 @@ from specforge.core.state import Status
 from specforge.engine.versions import RELEASE
 from specforge.executors.fake import Fault, SimulatedCrash
 from specforge.planner.plan import Plan
-from specforge.planner.removal import builds_of
+from specforge.planner.removal import builds_at
 from specforge.state.memory import CommitFault, FaultyBackend
 
 CASES = int(os.environ.get("SPECFORGE_FAULT_CASES", "1000"))
@@ -47,7 +47,7 @@ class Episode:
 
 EDITS = ["none", "parameter", "code", "picture", "description", "lose", "removed", "declared", "accept"]
 EDITS += ["samples", "unevaluated", "pool", "settings", "name", "finish", "colleague", "colleague destroys"]
-EDITS += ["tidy"]
+EDITS += ["tidy", "move"]
 COMMANDS = ["apply"] * 6 + ["destroy", "delete", "replace", "target"]
 
 episodes = st.builds(
@@ -75,6 +75,11 @@ def commit_faults(episode: Episode) -> dict[int, CommitFault]:
 
 
 POOLS = ("here", "there")
+STORES = ("artifacts", "elsewhere")
+MORE = (
+    {"kind": "Pool", "name": "there", "fake-pool": {"slots": 1}},
+    {"kind": "Store", "name": STORES[1], "fake-store": {}},
+)
 
 
 def edit(user: User, colleague: User, episode: Episode) -> None:
@@ -111,6 +116,8 @@ def edit(user: User, colleague: User, episode: Episode) -> None:
                 user.world.lose(built[value % len(built)].identity)
         case "finish":
             user.world.finish()
+        case "move":
+            user.edit("digits", "TrainingJob", store=STORES[value % 2])
         case "tidy":
             user.world.tidy()
         case "colleague":
@@ -152,11 +159,12 @@ def play(user: User, colleague: User, episode: Episode) -> None:
 def state_is_true(user: User) -> None:
     """Whatever is recorded as published is published, with these bytes, and nobody has taken it away."""
     for resource in user.state.resources.values():
-        for version in resource.versions:
-            build = user.world.store(resource.place).builds[version.identity][version.build]
+        recorded = [(place, each) for place in resource.stores() for each in resource.at(place).versions]
+        for at, version in recorded:
+            build = user.world.store(at).builds[version.identity][version.build]
             assert build.trees == version.trees, f"{resource.address} {version.version}"
             if version.evidence is not None:
-                evidence = user.world.store(resource.place).builds[version.evidence.identity]
+                evidence = user.world.store(at).builds[version.evidence.identity]
                 assert evidence[version.evidence.build].facts == version.evidence.figures
         if resource.current_version is not None and resource.current_version.status is Status.READY:
             current = resource.current_version
@@ -167,16 +175,16 @@ def state_is_true(user: User) -> None:
 def references_are_true(user: User, *, settled: bool) -> None:
     """The store keeps for us what is recorded, or was begun and has an intent; `settled`: exactly that."""
     held, recorded, begun, removed = set(), set(), set(), set()
-    for store in user.world.stores.values():
+    for at, store in user.world.stores.items():
         for (identity, build), holders in store.references.items():
             mine = holders.get(user.state.ref.lineage)
-            held |= {(address, identity, build) for address in (mine.addresses if mine else ())}
+            held |= {(address, identity, at, build) for address in (mine.addresses if mine else ())}
     for address, resource in user.state.resources.items():
         if resource.intent is not None:
             begun.add((str(address), resource.intent.identity))
             removed |= {str(address)} if resource.intent.part_name == RELEASE else set()
-        for identity, build in builds_of(resource.versions):
-            recorded.add((str(address), identity, build))
+        for place in resource.stores():
+            recorded |= {(str(address), identity, str(place), build) for identity, build in builds_at(resource, place)}
     unknown = {each for each in held - recorded if each[:2] not in begun and each[0] not in removed}
     assert unknown == set()
     if settled:
@@ -221,7 +229,7 @@ def test_whatever_goes_wrong_the_next_applies_converge(share):
     )
     @given(st.lists(episodes, min_size=1, max_size=4), st.just(share))
     def converges(story: list[Episode], _share: int) -> None:
-        user = User(world(), documents=(*ALL, {"kind": "Pool", "name": "there", "fake-pool": {"slots": 1}}))
+        user = User(world(), documents=(*ALL, *MORE))
         colleague = User(user.world, environment="dev")
         reachable = all(episode.fault is not Fault.UNREACHABLE for episode in story)
         for episode in story:

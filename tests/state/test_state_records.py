@@ -13,8 +13,8 @@ import pytest
 from specforge.core import codec
 from specforge.core.address import Address
 from specforge.core.errors import StateError
-from specforge.core.state import EndRun, Note, PutResource, Resource, StateRef, Version
-from specforge.core.values import PROJECT, Frozen, Tree, frozen
+from specforge.core.state import EndRun, Newcomers, Note, PutResource, Resource, StateRef, Version
+from specforge.core.values import PROJECT, Frozen, Place, Tree, frozen
 from specforge.state import records
 from specforge.state.memory import CommitFault, FaultyBackend, Memory, MemoryBackend
 from specforge.state.open import open_backend
@@ -95,6 +95,14 @@ def test_texts_with_line_breaks():
         body = records.encode_resource(each)
         assert next(records.decode_resources([(1, body)])) == each
         body.encode()
+
+
+def test_versions_in_another_store():
+    """They come back; a record without any has no word of them, as those of older releases."""
+    assert "newcomers" not in records.encode_resource(a_resource())
+    place = Place("folder", "elsewhere", Frozen(note="two\nlines"))
+    moved = a_resource(newcomers=Newcomers(place, (Version("V001", "i", 1, "o", Frozen(), "{}"),)))
+    assert next(records.decode_resources([(1, records.encode_resource(moved))])) == moved
 
 
 def test_a_version_with_nothing_but_what_it_must_have():
