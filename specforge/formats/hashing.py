@@ -1,4 +1,4 @@
-"""Reads files once and gives their sha256; many of them on every core.
+"""Reads files once and gives their sha256, copies them meanwhile if asked; many of them on every core.
 
 Small files are bound by system calls and the interpreter's lock, so that threads gain nothing: helper processes take
 portions of the work, fed by one thread each, while the caller reads too. How a file looks (its size, its times) is
@@ -7,11 +7,12 @@ asked of the open file: that costs less than by its name.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from specforge.formats.hash_helper import BLOCK, COLUMNS, FAILED, FLAGS, WIDTH, read_many, read_one, read_open, request
@@ -79,12 +80,15 @@ def hash_files(jobs: Sequence[Job]) -> list[Hashed | OSError]:
 class Hashing:
     """Reads files that become known bit by bit, so that helpers are at work while their caller still looks for more.
 
-    `base`: the folder from which their names are seen. Raises OSError if it cannot be opened.
+    `base`: the folder from which their names are seen; `held`: open files that stay open as long as a helper lives, so
+    that their locks do. Raises OSError if `base` cannot be opened.
     """
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, held: Sequence[int] = ()) -> None:
         self._base = base
+        self._held = held
         self._names: list[str] = []
+        self._copies: list[str] = []
         self._bytes = 0
         self._next = 0
         self._parts: dict[int, bytes] = {}
@@ -98,9 +102,13 @@ class Hashing:
     def __enter__(self) -> Self:
         return self
 
-    def add(self, names: Sequence[str], size: int = 0) -> None:
-        """Take more files, of so many bytes if that is known; with many of them, helpers begin at once."""
+    def add(self, names: Sequence[str], size: int = 0, copies: Sequence[str] = ()) -> None:
+        """Take more files, of so many bytes if that is known; with many of them, helpers begin at once.
+
+        `copies`: where each is copied to, an absolute path; given for all files or for none.
+        """
         with self._changed:
+            self._copies += copies
             self._names += names
             self._bytes += size
             self._changed.notify_all()
@@ -108,13 +116,16 @@ class Hashing:
             self._start()
 
     def _start(self) -> None:
-        self._helpers = _helpers(self._base)
+        self._helpers = _helpers(self._base, self._held)
         self._threads = [threading.Thread(target=self._feed, args=(each,), daemon=True) for each in self._helpers]
         for thread in self._threads:
             thread.start()
 
-    def finish(self) -> Answers:
-        """Read what nobody took, wait for the others; return the answers in the order of the files."""
+    def finish(self, report: Callable[[int], None] = lambda _: None) -> Answers:
+        """Read what nobody took, wait for the others; return the answers in the order of the files.
+
+        `report` is told now and then how many bytes were read so far; what it raises ends the work.
+        """
         if self._helpers is None and not self._bytes:
             # So few files are worth helpers only if they are big.
             self._bytes = sum([self._size(each) for each in self._names])
@@ -122,7 +133,8 @@ class Hashing:
                 self._start()
         self._end()
         while portion := self._take():
-            self._keep(portion, read_many(self._names[portion.start : portion.stop], self._folder))
+            self._keep(portion, read_many(*self._portion(portion)))
+            report(self._bytes_read)
         for thread in self._threads:
             thread.join()
         return self._answers()
@@ -176,6 +188,11 @@ class Hashing:
             self._files_read += len(portion)
             self._bytes_read += max(0, sum(read))
 
+    def _portion(self, portion: range) -> tuple[list[str], int, list[str]]:
+        """Return the arguments of `read_many` for these files."""
+        where = slice(portion.start, portion.stop)
+        return self._names[where], self._folder, self._copies[where]
+
     def _feed(self, helper: Popen[bytes]) -> None:
         """Give a helper portion after portion; what it does not answer stays open."""
         requests, replies = helper.stdin, helper.stdout
@@ -183,7 +200,8 @@ class Hashing:
         assert replies is not None
         while portion := self._take():
             try:
-                requests.write(request(self._names[portion.start : portion.stop]))
+                names, _, copies = self._portion(portion)
+                requests.write(request(names, copies))
                 requests.flush()
                 part = replies.read(WIDTH * len(portion))
             except (OSError, ValueError):
@@ -213,11 +231,17 @@ class Hashing:
         parts, at = [], 0
         for start in [*sorted(self._parts), len(self._names)]:
             if start > at:
-                parts.append(read_many(self._names[at:start], self._folder))
+                parts.append(self._read_after_all(range(at, start)))
             if start < len(self._names):
                 parts.append(self._parts[start])
                 at = start + len(parts[-1]) // WIDTH
         return parts
+
+    def _read_after_all(self, portion: range) -> bytes:
+        for each in self._portion(portion)[2]:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(each)
+        return read_many(*self._portion(portion))
 
     def _try_again(self, answers: Answers) -> None:
         """Read here once more what failed: its error is then ours, with the right words."""
@@ -225,9 +249,11 @@ class Hashing:
             if count == FAILED:
                 name = self._names[index]
                 try:
-                    *look, answers.read[index], digest = read_one(name, self._folder)
+                    copy = self._copies[index] if self._copies else None
+                    *look, answers.read[index], digest = read_one(name, self._folder, copy)
                 except OSError as error:
-                    error.filename = os.path.join(self._base, name)
+                    if error.filename == name:
+                        error.filename = os.path.join(self._base, name)
                     answers.errors[index] = error
                 else:
                     answers.digests[index] = digest.hex()
@@ -235,24 +261,25 @@ class Hashing:
                         column[index] = value
 
 
-def _helpers(base: str) -> list[Popen[bytes]]:
+def _helpers(base: str, held: Sequence[int]) -> list[Popen[bytes]]:
     """Start a helper process for every core but ours."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [each for _ in range(min(cores, MOST_PROCESSES) - 1) if (each := _start(base)) is not None]
+    return [each for _ in range(min(cores, MOST_PROCESSES) - 1) if (each := _start(base, held)) is not None]
 
 
-def _start(base: str) -> Popen[bytes] | None:
+def _start(base: str, held: Sequence[int]) -> Popen[bytes] | None:
     import subprocess
 
     if not sys.executable:
         return None
     # This package's folder or zip, so that the helper finds it wherever it was unpacked.
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    parent = str(os.getpid())
     code = "import sys; sys.path.insert(0, sys.argv[1]); from specforge.formats.hash_helper import serve; "
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", code + "serve(sys.argv[2])", package, base],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
+            [sys.executable, "-I", "-S", "-c", code + "serve(sys.argv[2], int(sys.argv[3]))", package, base, parent],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/", pass_fds=held,
         )  # fmt: skip
     except OSError:
         return None

@@ -132,6 +132,25 @@ def kill_heal(root: Path) -> int:
     return kills(root, damage, work)
 
 
+def kill_many(root: Path) -> int:
+    """Killed at the first of many files copied; who comes next waits for helpers that are left."""
+    import test_many_files as many
+
+    def die(what: str) -> None:
+        if what == "copy some":
+            os._exit(KILLED)
+
+    step = many.step(root)
+    assert forked(lambda: many.opened(root, die).perform(step, context())) == KILLED
+    assert not (root / "store" / "versions").exists()
+    check_objects(root)
+    executor = many.opened(root)
+    outputs = executor.perform(step, context()).outputs
+    assert executor.perform(step, context()).outputs == outputs
+    assert not os.listdir(root / "store" / "drafts")
+    return 1
+
+
 def kill_unpublish(root: Path) -> int:
     def prepare(store: Store) -> None:
         store.publish(A, exports=EXPORTS)

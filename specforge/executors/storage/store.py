@@ -20,7 +20,9 @@ Readers = Callable[[Place], TreeReader]
 
 @dataclass(slots=True)
 class Store:
-    """One step at a store: what it holds, how it is written, for whom. `touched`: folders to make durable."""
+    """One step at a store: what it holds, how it is written, for whom. `touched`: folders to make durable;
+    `locks`: open while it may be written.
+    """
 
     records: Records
     disk: Disk
@@ -28,17 +30,19 @@ class Store:
     readers: Readers
     scratch: str = ""
     touched: set[str] = field(default_factory=set)
+    locks: tuple[int, ...] = ()
 
     @contextlib.contextmanager
     def shared(self, identity: str) -> Iterator[None]:
         """Keep away whoever would remove objects, and others who publish the same identity."""
         root, context = self.records.root, self.context
-        with flock(f"{root}/locks/store", exclusive=False, context=context):
+        with flock(f"{root}/locks/store", exclusive=False, context=context) as common:
             lock = hashlib.sha256(identity.encode()).hexdigest()[:2]
             with (
-                flock(f"{root}/locks/{lock}", exclusive=True, context=context),
+                flock(f"{root}/locks/{lock}", exclusive=True, context=context) as own,
                 scratch_folder(f"{root}/drafts") as self.scratch,
             ):
+                self.locks = (common, own)
                 self.records.need()
                 yield
 
