@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from specforge.core.making import made_quickly
+from specforge.core.making import KeepsHash, hashed_once, made_quickly
 
 
-class KeepsHash:
-    """Keeps the hash of a frozen value that is looked up again and again. Not a field: no part of the value."""
-
-    __slots__ = ("_hash",)
-    _hash: int
-
-
+@hashed_once
 @made_quickly
 @dataclass(frozen=True, slots=True, order=True)
 class Address(KeepsHash):
@@ -21,13 +15,6 @@ class Address(KeepsHash):
 
     kind: str
     name: str
-
-    def __hash__(self) -> int:
-        try:
-            return self._hash
-        except AttributeError:
-            object.__setattr__(self, "_hash", hash((self.kind, self.name)))
-            return self._hash
 
     def __str__(self) -> str:
         return f"{self.kind}.{self.name}"

@@ -1,4 +1,4 @@
-"""Frozen dataclasses that are made quickly: a plan of ten thousand resources makes half a million of them."""
+"""Frozen dataclasses that are made and looked up quickly: a plan of ten thousand resources makes half a million."""
 
 from __future__ import annotations
 
@@ -37,3 +37,28 @@ def made_quickly(cls: type[T]) -> type[T]:
 
 
 _DEFAULT = object()
+
+
+class KeepsHash:
+    """Keeps the hash of a value that is looked up again and again, see `hashed_once`. Not a field: no part of it."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
+H = TypeVar("H", bound=KeepsHash)
+
+
+def hashed_once(cls: type[H]) -> type[H]:
+    """Let a frozen dataclass compute its hash only when it is first asked for."""
+    compute = cls.__hash__
+
+    def __hash__(self: H) -> int:  # noqa: N807 - it becomes the class's own
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", compute(self))
+            return self._hash
+
+    cls.__hash__ = __hash__  # type: ignore[assignment]
+    return cls

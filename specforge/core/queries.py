@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from specforge.core.making import made_quickly
+from specforge.core.making import KeepsHash, hashed_once, made_quickly
 from specforge.core.values import EMPTY, Frozen, Place, Select, Tree, VersionSeries
 
 # ---- readings ----
 
 
+@hashed_once
 @made_quickly
 @dataclass(frozen=True, slots=True)
-class ScanTree:
+class ScanTree(KeepsHash):
     """Which files lie in folder `path` of `place`? Answer: digest = the tree's.
 
     facts: `files`, `bytes`; `folders` {first path component: number of files; 0 for an empty folder}; `problems`
@@ -69,9 +70,10 @@ class FindVersion:
     version: str
 
 
+@hashed_once
 @made_quickly
 @dataclass(frozen=True, slots=True)
-class LookAtArtifact:
+class LookAtArtifact(KeepsHash):
     """Is build `build` of `identity` whole? ABSENT, facts: `missing` (number), `missing_paths` (first 20), and, where
     the place knows it, `changed`: how many of them are there with other content.
 

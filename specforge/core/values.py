@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from operator import is_
 from typing import Any, NoReturn, TypeVar
 
-from specforge.core.address import Address, KeepsHash
-from specforge.core.making import made_quickly
+from specforge.core.address import Address
+from specforge.core.making import KeepsHash, hashed_once, made_quickly
 
 T = TypeVar("T")
 
@@ -160,6 +160,7 @@ def _collect(value: Any, found: dict[Hole, None]) -> None:
             _collect(item, found)
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class Place(KeepsHash):
     """Somewhere that executors work: the output of a Store or a Pool.
@@ -183,13 +184,6 @@ class Place(KeepsHash):
     def called(self) -> str:
         """What messages call it."""
         return "the project's folder" if (self.driver, self.id) == ("folder", ".") else str(self)
-
-    def __hash__(self) -> int:
-        try:
-            return self._hash
-        except AttributeError:
-            object.__setattr__(self, "_hash", hash((self.driver, self.id, self.settings)))
-            return self._hash
 
 
 PROJECT = Place("folder", ".")

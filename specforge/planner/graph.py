@@ -82,18 +82,21 @@ def _edges_of(address: Address, own: Declared, declared: Mapping[tuple[str, str]
 
 def _depths(follows: Mapping[Address, Sequence[Address]]) -> dict[Address, int]:
     """Return the length of the longest chain below each address; those on a cycle, or above one, are left out."""
-    missing = {address: len(targets) for address, targets in follows.items()}
-    users: dict[Address, list[Address]] = {address: [] for address in follows}
-    for address, targets in follows.items():
+    # Addresses are numbered, for each edge is followed twice.
+    addresses = list(follows)
+    numbers = {address: number for number, address in enumerate(addresses)}
+    missing = [len(targets) for targets in follows.values()]
+    users: list[list[int]] = [[] for _ in addresses]
+    for user, targets in enumerate(follows.values()):
         for target in targets:
-            users[target].append(address)
+            users[numbers[target]].append(user)
     depth: dict[Address, int] = {}
-    ready, level = [address for address, number in missing.items() if not number], 1
+    ready, level = [number for number, count in enumerate(missing) if not count], 1
     while ready:
         following = []
-        for address in ready:
-            depth[address] = level
-            for user in users[address]:
+        for number in ready:
+            depth[addresses[number]] = level
+            for user in users[number]:
                 missing[user] -= 1
                 if not missing[user]:
                     following.append(user)

@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from specforge.core.making import made_quickly
+from specforge.core.making import KeepsHash, hashed_once, made_quickly
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,3 +52,35 @@ def test_a_wrong_argument_is_named():
     """The message says which class was made wrongly."""
     with pytest.raises(TypeError, match=r"^Quick\.__init__\(\) missing 1 required positional argument: 'first'$"):
         Quick()
+
+
+class Counted:
+    """Something that counts how often its hash is computed."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __hash__(self):
+        self.count += 1
+        return 7
+
+
+@hashed_once
+@made_quickly
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kept(KeepsHash):
+    """A class whose hash is kept."""
+
+    first: object
+
+
+def test_a_hash_is_computed_once():
+    """Equal values have equal hashes; a copy computes its own; the kept hash is no part of the value."""
+    inside = Counted()
+    made = Kept(inside)
+    assert hash(made) == hash(made) == hash(Kept(inside))
+    assert inside.count == 2
+    assert [each.name for each in dataclasses.fields(made)] == ["first"]
+    other = dataclasses.replace(made, first="x")
+    assert hash(other) == hash(Kept("x"))
+    assert other != made
