@@ -9,6 +9,7 @@ import pytest
 from folder_store import PLACE, opened
 
 from specforge.core.errors import Cancelled
+from specforge.core.queries import ScanTree
 from specforge.core.steps import Copy
 from specforge.core.values import PROJECT, Frozen, Place, Select, Tree
 from specforge.executors.base import CancelToken
@@ -160,3 +161,12 @@ def test_cancelled(tmp_path: Path, store: Store, source: Tree) -> None:
     token.cancel()
     with pytest.raises(Cancelled):
         store.one.perform(Copy(source, TARGET, "code"), context(cancel=token))
+
+
+def test_a_file_is_a_tree_of_itself(tmp_path: Path, store: Store, source: Tree) -> None:
+    """A path that is a file is copied as a folder with this one file: its neighbours stay where they are."""
+    looked = ScanTree(PROJECT, "code/run.sh")
+    seen = store.one.observe(PROJECT, [looked], None)[looked]
+    store.perform(Copy(Tree(PROJECT, "code/run.sh", seen.digest), TARGET, "one"))
+    assert files(tmp_path / "elsewhere/one") == ["run.sh"]
+    assert digest(entries(tmp_path / "elsewhere/one")) == seen.digest

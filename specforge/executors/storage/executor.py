@@ -84,15 +84,14 @@ class FolderExecutor:
     def _single_file(path: Path, query: ScanTree) -> Seen:
         """Answer for a path that is a file as for a folder with this one file."""
         try:
-            about = path.stat()
-            read = hash_file(str(path), about.st_size)
+            entry = _entry(path)
         except NotADirectoryError:
             return Seen(Presence.ABSENT)  # a folder above it is a file
         except OSError as error:
             return unreachable(f"`{query.path}` cannot be read: {words(error)}")
-        executable = query.select.executable and bool(about.st_mode & stat.S_IXUSR)
-        facts = {"files": 1, "bytes": read.size, "folders": {}, "problems": ()}
-        return Seen(Presence.PRESENT, digest([Entry(path.name, executable, read.size, read.sha256)]), frozen(facts))
+        entry = entry._replace(executable=entry.executable and query.select.executable)
+        facts = {"files": 1, "bytes": entry.size, "folders": {}, "problems": ()}
+        return Seen(Presence.PRESENT, digest([entry]), frozen(facts))
 
     def _scan(self, query: ScanTree) -> Seen:
         folder = self._folder(query.place, query.path)
@@ -199,11 +198,14 @@ class FolderExecutor:
     # ---- trees ----
 
     def entries(self, tree: Tree) -> tuple[Entry, ...]:
-        """List a published tree by its digest, or a folder by its path."""
+        """List a published tree by its digest, or a folder, or a file as a folder with only it, by its path."""
         try:
             if tree.path is None:
                 return self._records(tree.place).listing(str(tree.digest))
-            scan = self._scans.scan(self._folder(tree.place, tree.path), Select())
+            folder = self._folder(tree.place, tree.path)
+            if folder.is_file():
+                return (_entry(folder),)
+            scan = self._scans.scan(folder, Select())
         except (FileNotFoundError, NotADirectoryError):
             raise changed(f"`{tree.path}`") from None
         except OSError as error:
@@ -216,7 +218,8 @@ class FolderExecutor:
     def open(self, tree: Tree, entry: Entry) -> BinaryIO:
         """Open a file of the tree; the bytes are as they are now, whoever reads compares them with the entry."""
         if tree.path is not None:
-            return open(locate(str(self._folder(tree.place, tree.path)), entry.path), "rb")
+            folder = self._folder(tree.place, tree.path)
+            return open(folder if folder.is_file() else locate(str(folder), entry.path), "rb")
         records = self._records(tree.place)
         try:
             return open(records.object(entry.sha256), "rb")
@@ -241,3 +244,10 @@ class FolderExecutor:
 
     def _is_project(self, place: Place) -> bool:
         return self._folder(place) == Path(os.path.normpath(self._surroundings.root))
+
+
+def _entry(path: Path) -> Entry:
+    """Return a file that is a tree of itself."""
+    about = path.stat()
+    read = hash_file(str(path), about.st_size)
+    return Entry(path.name, bool(about.st_mode & stat.S_IXUSR), read.size, read.sha256)
