@@ -20,7 +20,6 @@ from specforge.runtimes.server.problems import Header, Problem, later
 from specforge.runtimes.server.reading import check, read_request, uuid_of
 from specforge.runtimes.server.worker import Worker
 
-IDLE_SECONDS = 20.0
 BODY_SECONDS = 300.0
 BUFFERS = 8
 """How many bodies of the largest size are held in memory while they arrive, at most."""
@@ -92,7 +91,7 @@ class Application:
             pass
         finally:
             self.in_flight -= 1
-            if status != 200 or call.path != _HEALTH:
+            if call.path != _HEALTH:  # asked every second by whoever keeps the replica up
                 self._journal.add({
                     "method": call.method,
                     "path": call.path[:200],
@@ -170,9 +169,9 @@ class Application:
     async def _read(self, call: Call, receive: Receive) -> bytes:
         """Return the body; raises Problem if it is too large, too slow, or there is no room for it, Gone."""
         chunks: list[bytes] = []
-        begun = asyncio.get_running_loop().time()
+        begun, patience = asyncio.get_running_loop().time(), self._settings.patience
         try:
-            async with asyncio.timeout(IDLE_SECONDS) as limit:
+            async with asyncio.timeout(patience) as limit:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -189,7 +188,7 @@ class Application:
                     if self._buffered > BUFFERS * self._settings.body:
                         raise Problem(503, "too many requests arrive at once", [later(1), (b"connection", b"close")])
                     now = asyncio.get_running_loop().time()
-                    limit.reschedule(min(now + IDLE_SECONDS, begun + BODY_SECONDS))
+                    limit.reschedule(min(now + patience, begun + BODY_SECONDS))
         except TimeoutError:
             said = f"the body came too slowly: {call.received:,} bytes so far"
             raise Problem(408, said, [(b"connection", b"close")]) from None
@@ -245,7 +244,7 @@ class Application:
 
     def tell(self, text: str) -> None:
         """Write to the service's log."""
-        self._journal.flush()
+        self._journal.write()
         print(text, file=sys.stdout, flush=True)
 
 
