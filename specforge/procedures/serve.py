@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--memory", type=int, default=default.memory)
     parser.add_argument("--drain", type=float, default=default.drain)
     parser.add_argument("--grace", type=float, default=default.grace)
+    parser.add_argument("--patience", type=float, default=default.patience)
     options = vars(parser.parse_args(argv))
     options["port"] = options["port"] or 0
     from specforge.runtimes.server.process import run

@@ -20,7 +20,7 @@ class Settings:
     `body`: the most bytes of one request. `queue`: how many requests may wait for the model. `time`: seconds that one
     may take from its last byte to its answer. `memory`: the most bytes of resident memory, 0 for no limit. `drain`:
     seconds that requests in flight get at a stop. `grace`: seconds beyond `time` after which a model that hangs is
-    ended with the process.
+    ended with the process. `patience`: seconds that a caller may take for its head, or between two parts of its body.
     """
 
     package: Path
@@ -34,6 +34,7 @@ class Settings:
     memory: int = 0
     drain: float = 30.0
     grace: float = 30.0
+    patience: float = 20.0
 
 
 class StartError(Exception):

@@ -39,6 +39,10 @@ class Journal:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        self.write()
+
+    def write(self) -> None:
+        """As `flush`, from any thread: the loop's timer is left alone."""
         lines, self._lines = b"".join(self._lines), []
         with contextlib.suppress(OSError):
             while lines:

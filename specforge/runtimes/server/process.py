@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,11 +24,13 @@ from specforge.runtimes.server import Settings, StartError
 from specforge.runtimes.server.application import Application
 from specforge.runtimes.server.contract import Contract, read_contract
 from specforge.runtimes.server.journal import Journal
-from specforge.runtimes.server.protocol import Connection
+from specforge.runtimes.server.protocol import CONNECTIONS, Connection
 from specforge.runtimes.server.watch import HANG_EXIT, follow_parent, watch_memory
 from specforge.runtimes.server.worker import Worker
 
 _TICK = 0.05
+_SPARE = 100
+"""Descriptors that are left for the model and the log."""
 _SOCKET_NAME = 107
 _KEPT = 75
 _KEPT_BEHIND_GATEWAY = 3660
@@ -66,10 +69,19 @@ def run(settings: Settings) -> int:
             sys.stdout.flush()
     if worker.failure is not None:
         raise _failed(worker.failure)
-    if worker.busy_for():
-        # The model's thread cannot be ended, and waiting for it is what the drain has done.
+    if worker.busy_for() or not worker.loaded.is_set():
+        # The model's thread cannot be ended, and it was waited for as long as it may take.
         os._exit(0)
     return 0
+
+
+def _descriptors() -> int:
+    """Return how many descriptors this process may have, after asking for as many as it can get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = max(soft, CONNECTIONS + _SPARE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def _load(settings: Settings, contract: Contract) -> Predictor:
@@ -101,6 +113,8 @@ async def _serve(settings: Settings, application: Application, worker: Worker, l
         timeout_keep_alive=_KEPT_BEHIND_GATEWAY if settings.socket else _KEPT,
         timeout_graceful_shutdown=1,
     )
+    Connection.patience = settings.patience
+    Connection.most = min(CONNECTIONS, _descriptors() - _SPARE)
     server = _Server(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -11,12 +11,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from specforge.runtimes.server.problems import Problem
 
 HEAD_BYTES = 64 * 1024
-HEAD_SECONDS = 15.0
 CONNECTIONS = 4096
+"""How many connections are kept open; where the system gives fewer descriptors, fewer (see `process`)."""
 
 
 class Connection(HttpToolsProtocol):
     """One connection. It costs next to nothing while it is idle; a head that does not come to its end is cut off."""
+
+    patience = 20.0
+    most = CONNECTIONS
 
     _reading_head = True
     _head = 0
@@ -25,10 +28,10 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin; beyond so many connections, say no at once."""
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > self.most:
             self._refuse(Problem(503, "too many connections"))
             return
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._slow)
+        self._timer = self.loop.call_later(self.patience, self._slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -46,7 +49,7 @@ class Connection(HttpToolsProtocol):
         if self._head > HEAD_BYTES:
             self._refuse(Problem(431, f"the request's head is larger than {HEAD_BYTES:,} bytes"))
         elif self._timer is None:
-            self._timer = self.loop.call_later(HEAD_SECONDS, self._slow)
+            self._timer = self.loop.call_later(self.patience, self._slow)
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -66,7 +69,7 @@ class Connection(HttpToolsProtocol):
     def _slow(self) -> None:
         self._timer = None
         if not self.transport.is_closing() and self._reading_head:
-            self._refuse(Problem(408, f"the request's head did not come within {HEAD_SECONDS:.0f} s"))
+            self._refuse(Problem(408, f"the request's head did not come within {self.patience:g} s"))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
