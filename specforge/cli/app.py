@@ -15,6 +15,7 @@ from specforge.cli import boundary
 from specforge.cli.options import (
     AsJson,
     Directory,
+    DriftForm,
     Environment,
     FailFast,
     FinishRunning,
@@ -201,6 +202,31 @@ def destroy(
     wishes = planning.Wishes(tuple(target or ()), destroy=True, delete_artifacts=delete_artifacts)
     how = applying.How(yes, parallelism, lock_timeout=lock_timeout)
     return applying.apply(_session(project, env, var), Output(json), wishes, how, None)
+
+
+@app.command()
+def drift(
+    form: Annotated[
+        DriftForm, typer.Option("--format", help="How to print it; `github` gives annotations of GitHub Actions.")
+    ] = DriftForm.TEXT,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it to a file.")] = None,
+    listed: Annotated[
+        bool, typer.Option("--listed", help="Only list published data, do not read them: quicker, finds less.")
+    ] = False,
+    project: Directory = None,
+    env: Environment = None,
+    var: Variables = None,
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> int:
+    """Tell how the world differs from the record.
+
+    Compares with what was recorded only; the files may be broken. Exits 2 on drift, else 1 if something could not be
+    reached, else 0.
+    """
+    from specforge.cli.commands import drifting
+
+    chosen = "json" if json else form.value
+    return drifting.drift(_session(project, env, var), Output(json), chosen, out, listed=listed)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """The one place where exceptions become words and exit codes.
 
-0 nothing to do, or done; 1 an error, usage errors too; 2 changes found (where asked for); 70 a bug of ours;
+0 nothing to do, or done; 1 an error, usage errors too; 2 changes or drift found (where asked for); 70 a bug of ours;
 130 interrupted.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -35,3 +36,13 @@ LockTimeout = Annotated[
 FinishRunning = Annotated[
     bool, typer.Option("--finish-running", help="Keep runs that are no longer wanted instead of cancelling them.")
 ]
+
+
+class DriftForm(Enum):
+    """How a report of drift is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    GITHUB = "github"
+    JUNIT = "junit"

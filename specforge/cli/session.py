@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,6 +77,40 @@ class Session:
         ensure_project(state, self.project.name, self.project.environment, self.backend.location)
         return state
 
+    def recorded(self, note: Callable[[str], None]) -> State:
+        """Read what is recorded, also of a project whose files are broken or gone, which is noted.
+
+        Raises ConfigError, as loading does, if no state is found then.
+        """
+        try:
+            _ = self.project
+        except ConfigError as error:
+            found = self._recovered()
+            if found is None:
+                raise
+            what = error.diagnostics[0].summary.lower()
+            note(f"The files cannot be loaded ({what}; `spec validate` shows all): only what is recorded counts.")
+            return found
+        return self.state()
+
+    def _recovered(self) -> State | None:
+        """Return the state that lies where the project file says, as far as it can be read, else where by default.
+
+        From then on `root` is the folder that it was found in.
+        """
+        from specforge.loading.project_file import state_of
+        from specforge.state.open import open_backend
+
+        environment = self.where.environment or "default"
+        start = (self.where.directory or Path.cwd()).absolute()
+        for folder in (start, *start.parents):
+            backend = open_backend(state_of(_written_state(folder), environment), folder)
+            state = backend.read()
+            if state.ref.lineage is not None and state.environment == environment:
+                self.__dict__["root"], self.__dict__["backend"] = folder, backend
+                return state
+        return None
+
     @cached_property
     def executors(self) -> Executors:
         """The executors of the installed places."""
@@ -120,6 +154,19 @@ class Session:
         from specforge.loading.locate import located
 
         return tuple(located(diagnostics, self.project, self.root))
+
+
+def _written_state(folder: Path) -> str:
+    """Return where the project file in this folder says that the state lies, or the default."""
+    from specforge.loading.project_file import DEFAULT_STATE, PROJECT_FILE
+    from specforge.loading.yaml_reader import read, read_text
+
+    text = read_text(folder / PROJECT_FILE, PROJECT_FILE) if (folder / PROJECT_FILE).is_file() else ""
+    for each in read(text, PROJECT_FILE).documents if isinstance(text, str) else ():
+        state = each.data.get("state") if isinstance(each.data, dict) else None
+        if isinstance(state, str) and "${" not in state and "://" not in state:
+            return state
+    return DEFAULT_STATE
 
 
 def _unknown_address(text: str, known: Mapping[str, Address]) -> Diagnostic:

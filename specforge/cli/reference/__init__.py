@@ -75,7 +75,8 @@ def _commands() -> Iterator[str]:
     yield "# Commands"
     yield ""
     yield "`spec` and `specforge` are the same command. Exit codes: 0 nothing to do, or done; 1 an error, usage errors"
-    yield "too; 2 changes found (`spec plan --detailed-exitcode`); 70 a bug of specforge; 130 interrupted."
+    yield "too; 2 changes found (`spec plan --detailed-exitcode`) or drift (`spec drift`); 70 a bug of specforge; 130"
+    yield "interrupted."
     yield ""
     yield from _help(typer.main.get_command(app), "spec", None)
 
