@@ -83,6 +83,7 @@ class Moody:
         if mood == 3:
             print("the model says hello")
         if mood == 4:
+            print("at work")
             while not os.path.exists("free"):
                 time.sleep(0.01)
         if mood == 5:
@@ -114,10 +115,10 @@ class Answer:
 class Served:
     """A server of the package in `folder`, on a Unix socket there."""
 
-    def __init__(self, folder, options):
+    def __init__(self, folder, options, program=("-m", "specforge.procedures", "serve")):
         self.folder = folder
         self.log_path = folder / "log.txt"
-        command = [sys.executable, "-m", "specforge.procedures", "serve", f"--package={folder}", *options]
+        command = [sys.executable, *program, f"--package={folder}", *options]
         if not any(each.startswith("--port") for each in options):
             command.append("--socket=s")
         path = os.pathsep.join([str(ROOT), str(folder / "library")])
@@ -133,7 +134,11 @@ class Served:
     def connect(self):
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(60)
-        client.connect(str(self.folder / "s"))
+        try:
+            client.connect(str(self.folder / "s"))
+        except OSError:
+            client.close()
+            raise
         return client
 
     def ask(self, method="GET", path="/health", body=None, **headers):
@@ -257,8 +262,8 @@ class Bench:
     def package(self, *arguments, **more):
         return package(self.folder / f"p{len(list(self.folder.iterdir()))}", *arguments, **more)
 
-    def start(self, folder, *options):
-        self.made.append(Served(folder, options))
+    def start(self, folder, *options, **more):
+        self.made.append(Served(folder, options, **more))
         return self.made[-1]
 
     def serve(self, *options, **more):

@@ -118,7 +118,10 @@ def test_rows_that_do_not_fit(table):
     """422, with the row and the column."""
     cases = {
         "`data.req_data` is empty; send at least one row": [],
-        "`data.req_data[1].right` is missing; a row has the columns left, right": [{"left": 1, "right": 1}, {"left": 1}],
+        "`data.req_data[1].right` is missing; a row has the columns left, right": [
+            {"left": 1, "right": 1},
+            {"left": 1},
+        ],
         "`data.req_data[0].left` has to be a number or a text, not null": [{"left": None, "right": 1}],
         "`data.req_data[0].left` has to be a number or a text, not an array": [{"left": [], "right": 1}],
         "`data.req_data` holds a number that is too large": [{"left": "1e999", "right": 1}],
@@ -207,7 +210,11 @@ def test_a_caller_that_leaves(pictures):
     """One that hangs up in the middle of its body is noted and forgotten."""
     head = b"POST /left HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
     with pictures.connect() as client:
-        client.sendall(head.replace(b"/left", b"/").replace(b"Host", b"Content-Type: multipart/form-data\r\nX-Request-Id: left\r\nHost"))
+        client.sendall(
+            head.replace(b"/left", b"/").replace(
+                b"Host", b"Content-Type: multipart/form-data\r\nX-Request-Id: left\r\nHost"
+            )
+        )
         client.shutdown(socket.SHUT_RDWR)
     pictures.until(lambda: '"uuid":"left"' in pictures.log)
     assert '"status":499' in next(each for each in pictures.log.splitlines() if '"left"' in each)

@@ -160,7 +160,7 @@ class Application:
             raise Problem(429, f"{self._settings.queue} requests wait already", [later(1)])
 
     def _hangs(self) -> bool:
-        return self._worker.busy_for() > self._settings.time
+        return self._worker.hangs
 
     def _too_large(self, size: int) -> Problem:
         said = f"the body has {size:,} bytes or more; at most {self._settings.body:,} are taken"
@@ -201,8 +201,8 @@ class Application:
             raise Problem(429, f"{self._settings.queue} requests wait already", [later(1)])
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        seconds = self._settings.time
-        handle = loop.call_later(seconds, _expire, future, seconds)
+        late = Problem(504, f"the model did not answer within {self._settings.time:g} s")
+        handle = loop.call_later(self._settings.time, self._worker.expire, future, late)
         self._worker.submit(request, future)
         try:
             answer = await future
@@ -253,11 +253,6 @@ def _allow(call: Call, methods: Sequence[str]) -> None:
         allowed = ", ".join(methods)
         headers = [(b"allow", allowed.encode())]
         raise Problem(405, f"`{call.path[:200]}` does not take {call.method}, only {allowed}", headers)
-
-
-def _expire(future: asyncio.Future[Any], seconds: float) -> None:
-    if not future.done():
-        future.set_result(Problem(504, f"the model did not answer within {seconds:g} s"))
 
 
 def _plain(value: Any) -> Any:

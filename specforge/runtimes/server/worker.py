@@ -26,6 +26,8 @@ class Worker(threading.Thread):
         self._load = load
         self._waiting: SimpleQueue[tuple[Request, asyncio.Future[Any]]] = SimpleQueue()
         self._begun: float | None = None
+        self._current: list[asyncio.Future[Any]] = []
+        self._late = False
 
     @property
     def depth(self) -> int:
@@ -36,6 +38,17 @@ class Worker(threading.Thread):
         """Return for how many seconds the model has been at work on one batch; 0 if it is idle."""
         begun = self._begun
         return 0.0 if begun is None else time.monotonic() - begun
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the model is still at work on a request whose caller was told that it took too long."""
+        return self._late and self._begun is not None
+
+    def expire(self, future: asyncio.Future[Any], problem: Exception) -> None:
+        """Give up a request: its caller gets the problem."""
+        if not future.done():
+            future.set_result(problem)
+            self._late = self._late or any(each is future for each in self._current)
 
     def submit(self, request: Request, future: asyncio.Future[Any]) -> None:
         """Have a request answered: the future gets its answer, or the exception as a value."""
@@ -68,12 +81,13 @@ class Worker(threading.Thread):
         batch = [each for each in batch if not each[1].done()]
         if not batch:
             return
+        self._late, self._current = False, [future for _, future in batch]
         self._begun = time.monotonic()
         try:
             answers = package.answer([request for request, _ in batch])
         except BaseException as error:  # noqa: BLE001 - each of its callers is told
             answers = [error] * len(batch)
-        self._begun = None
+        self._current, self._begun = [], None
         loop = batch[0][1].get_loop()
         pairs = [(future, answer) for (_, future), answer in zip(batch, answers, strict=True)]
         try:
