@@ -49,6 +49,11 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF156": ("The output cannot be written", "Standard output goes to a full disk or a broken device."),
     "SF157": ("Not formatted", "`spec fmt` would change what the file says. This is a bug: please report it."),
     "SF158": ("Not written", "A file that a command was to write cannot be written; it is as it was."),
+    "SF160": ("Not a service", "`spec predict` asks services only."),
+    "SF161": ("Service not applied", "The service is declared, but nothing serves yet."),
+    "SF162": ("Service on hold", "The service was stopped on purpose; `spec start` starts it."),
+    "SF163": ("No answer", "Nobody listens at the address that is recorded of the service."),
+    "SF164": ("Nothing to ask", "What was given to `spec predict` is not there, or holds no picture."),
     # ---- planning ----
     "SF201": ("Unknown version", "`NAME@VERSION` asks for a version that was never published."),
     "SF202": (
@@ -82,6 +87,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF221": ("No such samples", "A usage is asked for that no sample of a Dataset without `split` has."),
     "SF226": ("Unknown engine", "Nothing says which engine a version was made with, or there is no layout for it."),
     "SF227": ("Not for a config.json", "The `apis` or `dependencies` of a Model cannot stand in a config.json."),
+    "SF227": ("Secret not found", "A Service names an environment variable or a file that is not there."),
     "SF251": ("The plan cannot be saved", "The file given with `-o` cannot be written."),
     "SF252": ("The plan cannot be read", "The saved plan is not there or may not be read."),
     "SF253": ("A plan from the future", "The saved plan was written by a newer release."),
@@ -118,6 +124,7 @@ CODES: Mapping[str, tuple[str, str]] = {
         "It does not answer, so it goes on keeping what was published there.",
     ),
     "SF409": ("The place cannot do this", "The driver of this place lacks an ability that the step needs."),
+    "SF408": ("A secret is missing", "It was there when the plan was made, and is not when replicas start."),
     "SF420": ("Not a place for this", "The folder is no store, or something else lies there."),
     "SF421": ("Unknown store format", "The store was made by another release."),
     "SF422": ("Version name taken", "The version name is claimed by other content in the store."),
@@ -132,7 +139,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF441": ("The job was cancelled", "Stopped on request."),
     "SF442": (
         "The job was lost",
-        "The machine went down, the job's wrapper was killed, or what it left was removed; applying again runs it anew.",
+        "The machine went down, its wrapper was killed, or what it left was removed; applying again runs it anew.",
     ),
     "SF443": ("Files of a job cannot be read", "The run's folder was changed or removed."),
     "SF444": ("The job cannot be started", "The command, a folder or the toolchain is not usable."),
@@ -145,7 +152,10 @@ CODES: Mapping[str, tuple[str, str]] = {
     ),
     "SF449": ("The pool cannot be used", "The pool's folder or machine does not allow what jobs need."),
     "SF450": ("The replicas are not ready", "They end while they start, or do not answer in time; their log is shown."),
-    "SF451": ("supervisor is missing", "Replicas are kept up by supervisor; `pip install 'specforge[serve]'` brings it."),
+    "SF451": (
+        "supervisor is missing",
+        "Replicas are kept up by supervisor; `pip install 'specforge[serve]'` brings it.",
+    ),
     "SF452": ("Supervisor does not work", "It cannot be started or asked; its log in the pool's folder says more."),
     "SF460": (
         "The toolchain cannot be made",

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Literal
 
 from specforge.core.making import KeepsHash, hashed_once, made_quickly
-from specforge.core.values import EMPTY, Frozen, Place, Select, Tree, VersionSeries
+from specforge.core.values import EMPTY, Frozen, Place, SecretRef, Select, Tree, VersionSeries
 
 # ---- readings ----
 
@@ -34,7 +34,18 @@ class ScanTree(KeepsHash):
     since: Tree | None = None
 
 
-Reading = ScanTree
+@dataclass(frozen=True, slots=True)
+class SecretPrint:
+    """Which value has this secret? Answer: digest = a slow print of it under `salt`, that tells values apart and does
+    not tell them. ABSENT: there is none.
+    """
+
+    place: Place
+    ref: SecretRef
+    salt: str
+
+
+Reading = ScanTree | SecretPrint
 
 
 def is_single_file(seen: Seen) -> bool:

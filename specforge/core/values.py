@@ -213,6 +213,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret is read when it is needed: the variable `env` of the command, or the file `file` of the project.
+
+    Only the reference is in specs, plans and records; identities have a print of the value.
+    """
+
+    env: str | None = None
+    file: str | None = None
+
+    def __str__(self) -> str:
+        return f"the variable `{self.env}`" if self.env is not None else f"the file `{self.file}`"
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """The body of a job: what to start and with what.
 
@@ -220,7 +234,7 @@ class Run:
     `@procedures` the zip of specforge.procedures (`@python @procedures NAME …`), and `@in/NAME`, `@out`, `@out/NAME`,
     `@code` (also after a `=`) are the job's folders, `@socket` the Unix socket that a replica listens on; the executor
     puts the real paths in. A word may be a hole; the mapping that fills it becomes its canonical JSON.
-    `toolchain` is the engine's entry of specforge.lock, or None.
+    `toolchain` is the engine's entry of specforge.lock, or None. Of `variables` some may be a `SecretRef`.
     """
 
     argv: tuple[str, ...]

@@ -91,7 +91,7 @@ def render_resource(resource: Resource, *, width: int = 100) -> str:
 
 
 def _groups(resource: Resource) -> list[tuple[str, ...]]:
-    rows = [("GROUP", "SERVES", "SHARE", "COUNT")]
+    rows: list[tuple[str, ...]] = [("GROUP", "SERVES", "SHARE", "COUNT")]
     return rows + [(each.name, each.serves, f"{each.weight}%", str(each.count)) for each in resource.groups]
 
 

@@ -8,13 +8,24 @@ from typing import Annotated
 import pytest
 from paper import KINDS, LOCKS, QUICKSTART, Paper, actions, change_of, verbs, words
 
-from specforge.core.digest import canonical_json, identity_of
+from specforge.core.digest import canonical_json, digest_of, identity_of
 from specforge.core.errors import PlanError
-from specforge.core.queries import LookAtReplicas, LookAtRoutes, Presence, Query, Seen, unreachable
+from specforge.core.queries import LookAtReplicas, LookAtRoutes, Presence, Query, SecretPrint, Seen, unreachable
 from specforge.core.serving import ReplicaGroup, group_name, route_name
 from specforge.core.state import Intent
 from specforge.core.steps import EnsureReplicas, Publish, RunJob, SetRoutes, Step
-from specforge.core.values import EMPTY, Frozen, OutputRef, Run, StepRef, Tree, VersionSeries, frozen, map_holes
+from specforge.core.values import (
+    EMPTY,
+    Frozen,
+    OutputRef,
+    Run,
+    SecretRef,
+    StepRef,
+    Tree,
+    VersionSeries,
+    frozen,
+    map_holes,
+)
 from specforge.planner.plan import Action, Change, Plan
 from specforge.schemas import service
 from specforge.schemas.base import Change as Rule
@@ -422,3 +433,39 @@ def test_a_service_whose_routes_were_never_set_gets_them(served: Served) -> None
     served.put(replace(served.record("service.digits"), outputs=EMPTY))
     change = of(served.plan())
     assert (change.repoint, verbs(change)) == (True, {"replicas-0": "keep"})
+
+
+# ---- secrets ----
+
+
+def with_token(served: Served, value: str | None) -> None:
+    """Let the world have a secret of this value."""
+    answer = served.world.answer
+
+    def with_secret(query: Query) -> Seen:
+        if isinstance(query, SecretPrint):
+            return Seen(Presence.ABSENT) if value is None else Seen(Presence.PRESENT, digest_of([value, query.salt]))
+        return answer(query)
+
+    served.world.answer = with_secret  # type: ignore[method-assign]
+
+
+def test_another_value_of_a_secret_starts_new_replicas(served: Served) -> None:
+    """It is seen by its print; the value is in no plan."""
+    served.edit("service.digits", "secrets", {"TOKEN": {"env": "MY_TOKEN"}})
+    with_token(served, "one")
+    change = of(served.apply())
+    run = change.parts[0].part.steps[1].run
+    assert run.variables == {"TOKEN": SecretRef(env="MY_TOKEN")}
+    assert served.plan().empty
+    with_token(served, "two")
+    change = of(served.plan())
+    assert (change.work, words(change)) == (("start", "re-point"), ["secrets.TOKEN changed"])
+
+
+def test_a_secret_that_is_not_there_stops_the_plan(served: Served) -> None:
+    """It names the variable or the file."""
+    served.edit("service.digits", "secrets", {"TOKEN": {"file": "secrets/token"}})
+    with_token(served, None)
+    with pytest.raises(PlanError, match="the file `secrets/token` is not there"):
+        served.plan()

@@ -21,6 +21,7 @@ from specforge.core.queries import (
     Presence,
     Query,
     ScanTree,
+    SecretPrint,
     Seen,
     unreachable,
 )
@@ -66,6 +67,11 @@ class FakeExecutor:
 
     def _answer(self, query: Query) -> Seen:
         world = self._world
+        if isinstance(query, SecretPrint):
+            value = world.secrets.get(str(query.ref))
+            return (
+                Seen(Presence.ABSENT) if value is None else Seen(Presence.PRESENT, digest_of_value([value, query.salt]))
+            )
         if isinstance(query, FindIdentity):
             return publishing.find_identity(world.store(query.store), query)
         if isinstance(query, FindVersion):

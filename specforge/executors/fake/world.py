@@ -28,7 +28,8 @@ class FakeWorld:
     or word in `argv` run until `finish`); `unreachable` (places, as texts); `outside` (gives who reads trees at places
     that are not of this world, or None); `faults`: {n: fault} strikes at the nth point passed, counted from 0, and
     {(when, effect): fault} at the next point of that name; each strikes once. `points` are the points passed so far.
-    `serving` are the groups of replicas and the routes, and what may befall those.
+    `serving` are the groups of replicas and the routes, and what may befall those; `secrets` {reference as a text:
+    value}.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class FakeWorld:
         self.points: list[Point] = []
         self.violations: list[str] = []
         self.serving = FakeServing(self)
+        self.secrets: dict[str, str] = {}
 
     # ---- what tests set and read ----
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,8 +80,11 @@ class LocalExecutor:
                 return JobPerformer(self._pool(step.place), self._surroundings, step, context).perform()
             case EnsureReplicas():
                 from specforge.executors.replicas.ensure import GroupPerformer
+                from specforge.executors.secrets import with_secrets
 
-                return GroupPerformer(self._pool(step.place), self._surroundings, step, context).perform()
+                run = None if step.run is None else with_secrets(step.run, self._surroundings.root)
+                whole = replace(step, run=run)
+                return GroupPerformer(self._pool(step.place), self._surroundings, whole, context).perform()
             case EnsurePlace():
                 places.ensure(self._pool(step.place), step.wanted, context)
                 return Result()

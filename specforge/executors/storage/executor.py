@@ -20,6 +20,7 @@ from specforge.core.queries import (
     Presence,
     Query,
     ScanTree,
+    SecretPrint,
     Seen,
     unreachable,
 )
@@ -65,6 +66,10 @@ class FolderExecutor:
     def _answer(self, place: Place, query: Query) -> Seen:
         if isinstance(query, ScanTree):
             return self._scan(query)
+        if isinstance(query, SecretPrint):
+            from specforge.executors.secrets import look
+
+            return look(query, self._surroundings.root)
         if isinstance(query, LookAtJob | LookAtReplicas | LookAtRoutes):
             return unreachable(f"`{place.id}` runs nothing")
         if isinstance(query, LookAtPlace) and self._is_project(place):

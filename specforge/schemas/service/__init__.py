@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from specforge.schemas.kind import Kind, Lifecycle
-from specforge.schemas.service.rules import desire, steps
+from specforge.schemas.service.rules import desire, readings, steps
 from specforge.schemas.service.spec import ServiceSpec
 
 KIND = Kind(
@@ -13,6 +13,7 @@ KIND = Kind(
     lifecycle=Lifecycle.SERVICE,
     desire=desire,
     steps=steps,
+    readings=readings,
     examples=(
         {"kind": "Service", "name": "digits", "model": "digits", "port": 8080, "pool": "here"},
         {

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from specforge.core.diagnostics import Diagnostic, has_errors
 from specforge.core.digest import digest_of
+from specforge.core.queries import Presence, Reading, SecretPrint
 from specforge.core.serving import Listen, Serving, Share
 from specforge.core.steps import EnsureReplicas, EnsureToolchain, Ready, Step
-from specforge.core.values import EMPTY, Frozen, JobInput, Limits, OutputRef, Run, Tree
+from specforge.core.values import EMPTY, PROJECT, Frozen, JobInput, Limits, OutputRef, Run, SecretRef, Tree
 from specforge.procedures import PROCEDURES
 from specforge.runtimes import server_of
 from specforge.schemas.kind import Desire, Input, Part, Subject
-from specforge.schemas.service.spec import WHOLE, ServiceSpec
+from specforge.schemas.service.spec import WHOLE, Secret, ServiceSpec
 from specforge.schemas.units import memory_bytes, seconds
 
 SERVED_ALONE = "model"
@@ -46,6 +47,19 @@ def engine_of(model: Input) -> str | None:
     if isinstance(known, OutputRef):
         known = model.outputs.get("facts", EMPTY).get("engine")
     return None if known is None else str(known)
+
+
+def readings(subject: Subject) -> Mapping[str, Reading]:
+    """Return what is asked of the user's secrets: prints, by which a changed value is seen."""
+    spec: ServiceSpec = subject.spec
+    salt = f"{subject.project} {subject.address}"
+    return {
+        f"secrets.{name}": SecretPrint(PROJECT, _ref(each), f"{salt} {name}") for name, each in spec.secrets.items()
+    }
+
+
+def _ref(secret: Secret) -> SecretRef:
+    return SecretRef(secret.env, secret.file)
 
 
 def desire(subject: Subject) -> Desire:
@@ -81,7 +95,7 @@ def steps(subject: Subject, part: Part) -> tuple[Step, ...]:
     run = Run(
         ("@python", "@procedures", "serve", "--package=@in/package", "--socket=@socket", *_options(spec)),
         lock,
-        Frozen(spec.variables) if spec.variables else EMPTY,
+        Frozen({**spec.variables, **{name: _ref(secret) for name, secret in spec.secrets.items()}}),
         Limits(spec.resources.cpu, memory),
     )
     return (
@@ -108,6 +122,8 @@ def _group(subject: Subject, number: int, each: Wanted) -> Part:
     }
     if spec.variables:
         recipe["variables"] = Frozen(spec.variables)
+    if spec.secrets:
+        recipe["secrets"] = Frozen({name: subject.facts[f"secrets.{name}"].digest for name in spec.secrets})
     if spec.resources.cpu is not None:
         recipe["cpu"] = float(spec.resources.cpu)
     return Part(f"replicas-{number}", "service", PROCEDURES["serve"].revision, Frozen(recipe), "start")
@@ -143,6 +159,14 @@ def _names(served: tuple[Wanted, ...]) -> str:
 
 
 def _diagnostics(subject: Subject, served: tuple[Wanted, ...]) -> Iterator[Diagnostic]:
+    for name, secret in subject.spec.secrets.items():
+        seen = subject.facts.get(f"secrets.{name}")
+        if seen is None or seen.presence is not Presence.PRESENT:
+            detail = f"{_ref(secret)} is not there" if seen is None or seen.problem is None else seen.problem
+            hint = "set it for the `spec` command, as your CI does with its own secrets"
+            yield Diagnostic(
+                "SF227", "Secret not found", detail, hint=hint, address=subject.address, path=("secrets", name)
+            )
     for each in served:
         engine = engine_of(each.model)
         if engine is None:

@@ -41,6 +41,22 @@ class Served(Spec):
     """How many replicas answer them."""
 
 
+class Secret(Spec):
+    """Where a secret is kept; one of the two. Its value is read when replicas start, and is in no plan or record."""
+
+    env: VariableName | None = None
+    """Environment variable of the `spec` command."""
+
+    file: Annotated[str | None, StringConstraints(min_length=1)] = None
+    """File, relative to the project; a newline at its end does not count."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise PydanticCustomError("secret", "a secret has either `env` or `file`")
+        return self
+
+
 class ServiceResources(Spec):
     """What each replica may use of its pool."""
 
@@ -98,6 +114,10 @@ class ServiceSpec(Declared):
     variables: Annotated[dict[VariableName, str], Change.UPDATE] = Field(default_factory=dict)
     """Environment variables of the replicas, beside the few that every one gets."""
 
+    secrets: Annotated[dict[VariableName, Secret], Change.UPDATE] = Field(default_factory=dict)
+    """Environment variables whose values are secret: `TOKEN: {env: MY_TOKEN}` or `{file: secrets/token}`. A changed
+    value starts new replicas."""
+
     resources: Annotated[ServiceResources, Change.UPDATE] = Field(default_factory=ServiceResources)
     """What each replica may use."""
 
@@ -117,6 +137,9 @@ class ServiceSpec(Declared):
             raise PydanticCustomError("serves", "a service has either `model` or `serves`; {given}", {"given": given})
         if self.serves is not None:
             self._check_shares(self.serves)
+        both = sorted(self.variables.keys() & self.secrets.keys())
+        if both:
+            raise PydanticCustomError("secret", "`{name}` is in `variables` and in `secrets`", {"name": both[0]})
         return self
 
     def _check_shares(self, serves: list[Served]) -> None:
