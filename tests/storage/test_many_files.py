@@ -18,7 +18,7 @@ from specforge.executors.storage.executor import FolderExecutor
 from specforge.formats.folder import entries
 from specforge.formats.hashing import MANY_FILES, Hashing
 from specforge.formats.tree import digest
-from specforge.testing.storage import FIRST, SERIES, context
+from specforge.testing.storage import FIRST, SECOND, SERIES, context
 
 SOURCE = Place("folder", "source")
 
@@ -62,8 +62,11 @@ def check(root: Path, executor: FolderExecutor) -> None:
 
 
 def test_published_whole(many: Path) -> None:
-    """Very many files are published as few are."""
-    check(many, opened(many))
+    """Very many files are published as few are, into a store that has some of them already too."""
+    executor = opened(many)
+    few = Tree(SOURCE, "3 é", digest(entries(many / "source" / "3 é")))
+    executor.perform(Publish(PLACE, Frozen(data=few), "data", identity=SECOND), context())
+    check(many, executor)
 
 
 @pytest.mark.parametrize("content", [None, b"other"])
@@ -74,10 +77,10 @@ def test_changed_meanwhile(many: Path, content: bytes | None) -> None:
     before = path.read_bytes()
 
     def change(what: str) -> None:
-        if os.path.basename(what) != "f":  # the last folder that is made before the copying begins
+        if "/drafts/" not in what:  # a folder for drafts is made: the copying is about to begin
             return
         if content is None:
-            path.unlink()
+            path.unlink(missing_ok=True)
         else:
             path.write_bytes(content)
 
@@ -90,7 +93,7 @@ def test_changed_meanwhile(many: Path, content: bytes | None) -> None:
     check(many, opened(many))
 
 
-@pytest.mark.parametrize("count", [1, 18, 1900])
+@pytest.mark.parametrize("count", [1, 150, 262, 400, 500])
 def test_fault_while_copying(many: Path, count: int) -> None:
     """A write that fails among many leaves no draft and nothing visible; the next publish converges."""
     left = [count]
@@ -106,6 +109,21 @@ def test_fault_while_copying(many: Path, count: int) -> None:
     assert caught.value.diagnostics[0].code == "SF426"
     assert not os.listdir(many / "store" / "drafts")
     check(many, executor)
+
+
+def test_folder_made_meanwhile(many: Path) -> None:
+    """A folder of objects that somebody else makes at the last moment keeps what is in it, and gets the rest."""
+    last = max(entries(many / "source"), key=lambda each: each.sha256)
+
+    def others(what: str) -> None:
+        there = many / "store" / "objects" / last.sha256[:2]
+        if what.startswith("move ") and what.split("/")[-2] == "objects" and not there.exists():
+            there.mkdir()
+            (there / last.sha256).write_bytes((many / "source" / last.path).read_bytes())
+            (there / last.sha256).chmod(0o444)
+
+    opened(many, others).perform(step(many), context())
+    check(many, opened(many))
 
 
 def test_cancelled_while_copying(many: Path) -> None:

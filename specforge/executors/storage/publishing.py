@@ -6,6 +6,7 @@ Killed anywhere, the next one finds either nothing visible or the commit, and go
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -25,6 +26,8 @@ from specforge.formats.tree import Entry, listing
 
 REPORT_EVERY = 500
 REPLACED = "replaced"
+ALREADY_THERE = {errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV}
+"""Why a folder cannot be moved to a name; the last is what some layered file systems say."""
 
 
 @dataclass(slots=True)
@@ -143,7 +146,12 @@ def _gather(store: Store, step: Publish) -> _Gathered:
 
 def _put(store: Store, gathered: _Gathered, *, suspicious: bool) -> None:
     """Make every object be there: drafts, a barrier, then names, so that an object that has a name is whole."""
-    holds = store.records.holds_truly if suspicious else store.records.holds
+    there = _prefixes(store)
+    look = store.records.holds_truly if suspicious else store.records.holds
+
+    def holds(sha: str, size: int) -> bool:
+        return sha[:2] in there and look(sha, size)
+
     files = {sha: each for sha, each in gathered.files.items() if not holds(sha, each[1].size)}
     # The listing of an empty tree and an empty file are one object.
     texts = {sha: text for sha, text in gathered.texts.items() if sha not in files and not holds(sha, len(text))}
@@ -153,16 +161,46 @@ def _put(store: Store, gathered: _Gathered, *, suspicious: bool) -> None:
         store.disk.write(drafts[sha], text)
     store.check_cancel()
     store.disk.barrier(list(drafts.values()), store.records.root)
-    targets = {sha: store.records.object(sha) for sha in drafts}
-    folders = {os.path.dirname(each) for each in targets.values()}
-    for each in sorted(folders):
-        store.make_folder(each)
-    store.touched |= folders
-    for sha, draft in drafts.items():
-        store.disk.rename(draft, targets[sha])
+    _name_objects(store, drafts)
     store.settle()
     total = sum(entry.size for _, entry in files.values())
     store.context.emit(StepEvent("progress", done=total, total=total, unit="bytes"))
+
+
+def _prefixes(store: Store) -> set[str]:
+    """Return which folders of objects there are."""
+    try:
+        return set(os.listdir(f"{store.records.root}/objects"))
+    except FileNotFoundError:
+        return set()
+
+
+def _name_objects(store: Store, drafts: Mapping[str, str]) -> None:
+    """Move drafts to their names; where a folder of objects is not there yet, the folder of the drafts becomes it."""
+    objects, there = f"{store.records.root}/objects", _prefixes(store)
+    store.make_folder(objects)
+    store.touched.add(objects)
+    moved = set()
+    for prefix in sorted({sha[:2] for sha in drafts}):
+        store.touched.add(f"{objects}/{prefix}")
+        if prefix not in there and os.path.isdir(f"{store.scratch}/{prefix}"):
+            try:
+                store.disk.rename(f"{store.scratch}/{prefix}", f"{objects}/{prefix}")
+                moved.add(prefix)
+            except OSError as error:
+                # Somebody else may have made it since: then it has files, and they stay.
+                if error.errno not in ALREADY_THERE:
+                    raise
+        if prefix not in moved:
+            store.make_folder(f"{objects}/{prefix}")
+    for sha, draft in drafts.items():
+        if sha[:2] not in moved or draft == f"{store.scratch}/{sha}":
+            target = f"{objects}/{sha[:2]}/{sha}"
+            try:
+                store.disk.rename(draft, target)
+            except FileNotFoundError:
+                # Its folder was empty, and somebody else's came in its place just now.
+                store.disk.rename(draft, target)
 
 
 def _copy_all(store: Store, files: Mapping[str, tuple[Tree, Entry]]) -> dict[str, str]:
@@ -185,14 +223,14 @@ def _copy_all(store: Store, files: Mapping[str, tuple[Tree, Entry]]) -> dict[str
 
 def _sources(store: Store, files: Mapping[str, tuple[Tree, Entry]]) -> dict[str, str]:
     """Return where the files lie that are in folders of this machine."""
-    folders: dict[Tree, str | None] = {}
+    last, folder = None, None
     sources = {}
     for sha, (tree, entry) in files.items():
-        if tree not in folders:
-            reader = store.readers(tree.place)
+        if tree is not last:
+            last, reader = tree, store.readers(tree.place)
             folder = reader.local_folder(tree) if isinstance(reader, LocalTrees) else None
-            folders[tree] = str(folder) if folder is not None else None
-        if (where := folders[tree]) is not None:
+            where = str(folder)
+        if folder is not None:
             sources[sha] = locate(where, entry.path)
     return sources
 
@@ -201,10 +239,10 @@ def _copy_at_once(
     store: Store, files: Mapping[str, tuple[Tree, Entry]], sources: Mapping[str, str], total: int
 ) -> dict[str, str]:
     """Copy many files on every core; return the drafts that came out right, the others are left to be copied again."""
-    # Who makes a file keeps the others out of its folder: so there are several.
-    for each in "0123456789abcdef":
+    # Who makes a file keeps the others out of its folder: so there are several, as of objects.
+    for each in sorted({sha[:2] for sha in sources}):
         store.disk.make_folder(f"{store.scratch}/{each}")
-    drafts = {sha: f"{store.scratch}/{sha[0]}/{sha}" for sha in sources}
+    drafts = {sha: f"{store.scratch}/{sha[:2]}/{sha}" for sha in sources}
 
     def report(done: int) -> None:
         store.disk.did("copy some")
