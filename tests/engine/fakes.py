@@ -20,7 +20,7 @@ from specforge.executors.fake import FAKE_POOL, FAKE_STORE, FakeExecutors, FakeW
 from specforge.formats.tree import Entry, listing
 from specforge.planner.plan import Action, Change, Options, Plan
 from specforge.planner.project import Declared, Project
-from specforge.schemas import algorithm, dataset, pool, store, training
+from specforge.schemas import algorithm, dataset, model, pool, service, store, training
 from specforge.schemas.kind import Kinds
 from specforge.state.backend import StateBackend
 from specforge.state.memory import MemoryBackend
@@ -31,7 +31,7 @@ PLACES = {"fake-store": FAKE_STORE, "fake-pool": FAKE_POOL}
 def kinds() -> Kinds:
     """The built-in kinds, with the fake drivers in Store and Pool."""
     by_prefix = {}
-    for module in (store, pool, dataset, algorithm, training):
+    for module in (store, pool, dataset, algorithm, training, model, service):
         kind = module.KIND
         if hasattr(module, "spec_for"):
             kind = replace(kind, spec=module.spec_for(PLACES))
@@ -40,7 +40,7 @@ def kinds() -> Kinds:
 
 
 KINDS = kinds()
-LOCK = {"scikit-learn": Frozen(python="3.11", packages=())}
+LOCK = {name: Frozen(python="3.11", packages=()) for name in ("scikit-learn", "scikit-learn-server")}
 
 STORE = {"kind": "Store", "name": "artifacts", "fake-store": {}}
 POOL = {"kind": "Pool", "name": "here", "fake-pool": {"slots": 2}}
@@ -74,6 +74,8 @@ NEXT = {
     "inputs": {"data": "digits"},
     "from_model": "digits",
 }
+MODEL = {"kind": "Model", "name": "digits", "training": "digits", "mode": "image_processing"}
+SERVICE = {"kind": "Service", "name": "digits", "model": "digits", "port": 8080}
 ALL = (STORE, POOL, DATASET, ALGORITHM, TRAINING, NEXT)
 
 
@@ -104,6 +106,8 @@ def program(call: JobCall) -> Made:
         files["data/dataset.manifest"] = manifest
         left = [Entry(p[5:], False, len(c), hashlib.sha256(c).hexdigest()) for p, c in files.items()]
         return Made({**files, "data.listing": listing(left), "facts.json": b'{"files": 6}'}, made.log)
+    if call.step.name == "package":
+        return Made({**made.files, "facts.json": b'{"engine": "scikit-learn"}'}, made.log)
     if call.step.name != "evaluate":
         return made
     model = b"".join(content for _, content in sorted(call.inputs["model"].items()))
