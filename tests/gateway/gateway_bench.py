@@ -24,6 +24,7 @@ from specforge.executors.gateway.folder import RouteFolder
 from specforge.executors.local.executor import LocalExecutor
 from specforge.executors.local.pool import pool_of
 from specforge.executors.local.settings import LocalSettings
+from specforge.executors.replicas.group import Group
 
 PATIENCE = 30.0
 
@@ -35,8 +36,8 @@ class Replica:
     bytes of the body; `/health` with `health`.
     """
 
-    def __init__(self, folder, number=0):
-        self.group, self.number = folder.name, number
+    def __init__(self, group, folder, number=0):
+        self.group, self.number = group, number
         self.path = folder
         self.release = threading.Event()
         self.health = 200
@@ -86,7 +87,7 @@ class Replica:
         writer.close()
 
     async def _answer(self, head, body):
-        path = head.split(b" ", 2)[1]
+        path = path_of(head)
         if path == b"/health":
             return self.health, b""
         self.requests += 1
@@ -104,11 +105,19 @@ class Replica:
         """How many requests were held so far."""
         return self._held
 
+    def connections(self):
+        """How many connections it has."""
+        return len(self._writers)
+
     def close(self):
         """End like a process that is killed: what is in flight is lost, the socket stays."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(PATIENCE)
+
+
+def path_of(head):
+    return head.split(b" ", 2)[1]
 
 
 async def _body(reader, head):
@@ -181,7 +190,7 @@ class GatewayBench:
         self._mine = threading.local()
 
     def replicas(self, group, number=0):
-        replica = Replica(self.pool.folder / "groups" / group, number)
+        replica = Replica(group, Group(self.pool, group).folder, number)
         self.started.append(replica)
         return replica
 

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, NoReturn
 from urllib.parse import quote
 
 from specforge.core.serving import Listen
-from specforge.executors.gateway.config import ADMIN, PROBE, statistics_name
+from specforge.executors.gateway.config import ADMIN, PROBE
 
-_PATIENCE = 3.0
+_PATIENCE = 2.0
 _MANAGERS = ("listener_manager.lds", "cluster_manager.cds")
 _VERSIONS = r"^(cluster_manager\.warming_clusters|(cluster_manager\.cds|listener_manager\.lds)\.version_text)$"
 _ACTIVE = r"^cluster\.group-[0-9a-f]+\.upstream_rq_(active|pending_active)$"
@@ -101,16 +101,16 @@ class Admin:
                         found[share["name"]] = share.get("weight", 0)
         return found
 
-    def health(self) -> dict[str, tuple[int, int]]:
-        """Return for each group that can get requests how many of its replicas are healthy, and how many there are."""
+    def health(self) -> dict[str, dict[str, bool]]:
+        """Return for each group that can get requests whether its replicas, named by their sockets, are healthy."""
         answer = self._json("/clusters?format=json")
         found = {}
         for cluster in answer.get("cluster_statuses", ()):
-            hosts = cluster.get("host_statuses", ())
-            states = [each.get("health_status", {}) for each in hosts]
             # A replica that failed a check, or was not checked yet, has a key more.
-            healthy = sum(each == {"eds_health_status": "HEALTHY"} for each in states)
-            found[cluster["name"]] = healthy, len(hosts)
+            found[cluster["name"]] = {
+                host["address"]["pipe"]["path"]: host.get("health_status") == {"eds_health_status": "HEALTHY"}
+                for host in cluster.get("host_statuses", ())
+            }
         return found
 
     def in_flight(self) -> dict[str, int]:
@@ -121,10 +121,6 @@ class Admin:
             group = each["name"].split(".")[1]
             found[group] = found.get(group, 0) + each["value"]
         return found
-
-    def in_flight_to(self, group: str) -> int:
-        """Return the number of requests that this group has now."""
-        return self.in_flight().get(statistics_name(group), 0)
 
     def requests(self) -> int:
         """Return the number of requests that users wait for now."""

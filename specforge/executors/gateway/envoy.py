@@ -27,6 +27,7 @@ class Envoy:
         self._pool = pool
         self._folder = folder
         self.admin = Admin(folder.path)
+        self._fresh = False
 
     def start(self) -> None:
         """Have it kept up; raises ExecutionError if it is not installed."""
@@ -37,6 +38,7 @@ class Envoy:
         # Connections to an address that is given up are closed after their next answer, and a minute later at the
         # latest. One worker: what the probe hears from it is then true of every request.
         argv += ["--drain-strategy", "immediate", "--drain-time-s", "60", "--log-level", "warning"]
+        self._fresh = True
         programs.ensure_program(self._pool, self._folder.program, argv, self._folder.path, {}, self._folder.path / LOG)
 
     def end(self) -> None:
@@ -65,9 +67,11 @@ class Envoy:
         return True
 
     def has_failed(self) -> bool:
-        """Return whether nobody will make it run any more."""
+        """Return whether nobody will make it run any more, or it was just started and ended twice."""
         kept = self._kept()
-        return kept is None or kept.state not in ("running", "starting")
+        if kept is None or kept.state not in ("running", "starting"):
+            return True
+        return self._fresh and kept.exits > 1
 
     def version(self, name: str) -> str | None:
         """Return the version of a file that is in use, for every request from now on."""

@@ -45,10 +45,17 @@ def no_gateway(address: Address | None = None) -> Diagnostic:
     return Diagnostic("SF481", "The gateway is missing", detail, hint="pip install 'specforge[serve]'", address=address)
 
 
-def not_started(route: str, log: Path, why: str, address: Address) -> ExecutionError:
+def not_started(route: str, log: Path, address: Address) -> ExecutionError:
     """Return the error for an Envoy that does not begin to work; its last words are shown."""
-    detail = f"the gateway of `{route}` does not start: {why}"
-    failed = Diagnostic("SF482", "The gateway does not start", detail, hint=f"its log is `{log}`", address=address)
+    words = last_words(log).strip().splitlines() or ["it ends at once"]
+    detail = f"the gateway of `{route}` does not start: {words[-1]}"
+    failed = Diagnostic(
+        "SF482",
+        "The gateway does not start",
+        detail,
+        hint="apply again; if it stays so, please report it",
+        address=address,
+    )
     return ExecutionError(failed, log=last_words(log))
 
 

@@ -139,10 +139,10 @@ class RouteFolder:
 
     # ---- groups ----
 
-    def upstream(self, group: str, without: Collection[int] = ()) -> Upstream:
+    def upstream(self, group: str, numbers: Collection[int] | None = None) -> Upstream:
         """Return the group with the sockets that its replicas have now, reached over a link with a short name.
 
-        The replicas with the numbers `without` are left out.
+        `numbers`: only those of these replicas.
         """
         folder = Group(self._pool, group).folder
         try:
@@ -150,8 +150,9 @@ class RouteFolder:
         except FileNotFoundError:
             found = []
         inside = f"{_LINKS}/{_link_name(group)}"
-        numbers = sorted(each for each in found if each not in without)
-        return Upstream(group, tuple(f"{inside}/{each}.sock" for each in numbers))
+        return Upstream(
+            group, tuple(f"{inside}/{each}.sock" for each in sorted(found) if numbers is None or each in numbers)
+        )
 
     def link(self, group: str) -> None:
         """Have the short link to the group's folder."""

@@ -17,7 +17,7 @@ from specforge.core.values import Frozen
 from specforge.executors.base import Result, StepContext, StepEvent
 from specforge.executors.gateway import config, failures, ports
 from specforge.executors.gateway.admin import SilentError
-from specforge.executors.gateway.config import BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES
+from specforge.executors.gateway.config import BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, Upstream
 from specforge.executors.gateway.envoy import Envoy
 from specforge.executors.gateway.folder import FILES, LOG, RouteFolder
 from specforge.executors.local.pool import Pool
@@ -25,6 +25,7 @@ from specforge.executors.replicas.supervisord import NoAnswer, Refused
 
 _TAKE_OVER = 15.0
 _NUDGE = 1.0
+_LOOK = 0.2
 # A request that is tried again at another replica waits 20 ms at most; in between it is in flight to nobody.
 _BETWEEN_LOOKS = 0.05
 
@@ -82,10 +83,12 @@ class RoutePerformer:
         """Lead no new request to these replicas of the group; its others, if there are any, get them."""
         if not self.envoy.is_up():
             return
-        known = [*self._admin.health()]
-        left = [self._folder.upstream(each, numbers if each == group else ()) for each in known]
-        if group in known and any(each.group == group and each.sockets for each in left):
-            self._put(CLUSTERS, config.clusters(left))
+        known = self._admin.health()
+        going = set(self._folder.upstream(group, numbers).sockets)
+        staying = {socket: well for socket, well in known.get(group, {}).items() if socket not in going}
+        if any(staying.values()):
+            upstreams = [Upstream(each, tuple(staying if each == group else known[each])) for each in known]
+            self._put(CLUSTERS, config.clusters(upstreams))
 
     def _contents(self, address: Listen) -> dict[str, bytes]:
         upstreams = [self._folder.upstream(group) for group in self._weights]
@@ -212,11 +215,11 @@ class RoutePerformer:
     def _until_healthy(self) -> None:
         def all_answer() -> bool:
             health = self._admin.health()
-            return all(health.get(each, (0, 0))[0] > 0 for each in self._weights)
+            return all(any(health.get(each, {}).values()) for each in self._weights)
 
         if not self._wait(all_answer, _TAKE_OVER):
             health = self._admin.health()
-            group = next(each for each in self._weights if not health.get(each, (0, 0))[0])
+            group = next(each for each in self._weights if not any(health.get(each, {}).values()))
             count = len(self._folder.upstream(group).sockets)
             raise failures.nobody_answers(self._step.route, group, count, self._context.key.address)
 
@@ -251,29 +254,28 @@ class RoutePerformer:
         again: tuple[str, bytes] | None = None,
     ) -> bool:
         """Wait until the condition holds; return whether it does. Raises when Envoy ends, or a stop is asked for."""
-        began = time.monotonic()
-        nudged = began
+        began = nudged = looked = time.monotonic()
         while True:
             try:
                 if condition():
                     return True
-            except (SilentError, OSError) as error:
-                # Not there yet, or no more.
-                if self.envoy.has_failed():
-                    raise self._failed(str(error)) from error
+            except (SilentError, OSError):
+                pass  # it is not there yet, or just being started again
             now = time.monotonic()
             if now - began >= seconds:
                 return False
+            if now - looked >= _LOOK:
+                looked = now
+                if self.envoy.has_failed():
+                    raise self._failed()
             if again is not None and now - nudged >= _NUDGE:
                 self._folder.write(*again)  # a queue of the kernel may have overflown: tell it once more
                 nudged = now
             if self._context.cancel.wait(pause):
                 raise failures.cancelled(self._step.route, self._context.key.address)
 
-    def _failed(self, why: str) -> ExecutionError:
-        return failures.not_started(
-            self._step.route, self._folder.path / LOG, why.lower() or "it ended", self._context.key.address
-        )
+    def _failed(self) -> ExecutionError:
+        return failures.not_started(self._step.route, self._folder.path / LOG, self._context.key.address)
 
     def _too_late(self, what: str) -> NoReturn:
         raise failures.not_taken(self._step.route, what, self._folder.path / LOG, self._context.key.address)

@@ -31,6 +31,7 @@ from specforge.runtimes.job.folders import remove
 _POLL = 0.02
 _LOOK_SECONDS = 0.1
 _PROBE_SECONDS = 1.0
+_BUSY_SECONDS = 5.0
 _MOST_ENDS = 2
 _STALE_GRACE = 5.0
 _OWN_FOLDERS = {"HOME": "home", "TMPDIR": "tmp"}
@@ -45,6 +46,7 @@ class GroupPerformer:
         self._step = step
         self._context = context
         self._group = Group(pool, step.group)
+        self._files_gone = False
 
     def perform(self) -> Result:
         """Make it so and return the replicas; raises ExecutionError, Cancelled if asked to stop."""
@@ -72,14 +74,16 @@ class GroupPerformer:
         if run.toolchain is not None:
             python = str(ensure_toolchain(self._surroundings.cache, run.toolchain, self._context))
         self._stage()
+        self._files_gone = group.request() is None
         ready = {"path": step.ready.path, "within": step.ready.within}
         group.write_request({"format": 1, "group": step.group, "count": step.count, "ready": ready})
         wanted = [self._program(run, number, python) for number in range(1, step.count + 1)]
-        pending = self._begin(wanted)
-        self._wait(pending)
+        self._wait(self._begin(wanted))
         self._end_surplus()
         kept = self._look()
-        return [_shown(number, kept.get(program_id(group.program(number)))) for number in range(1, step.count + 1)]
+        shown = [_shown(number, kept.get(program_id(group.program(number)))) for number in range(1, step.count + 1)]
+        group.write_once_ready({str(each["number"]): each["pid"] for each in shown})
+        return shown
 
     def _stage(self) -> None:
         """Have the inputs in the group's folder; those that are there stay, because replicas may be reading them."""
@@ -127,14 +131,20 @@ class GroupPerformer:
         kept = self._look()
         numbers = range(1, len(wanted) + 1)
         ready = self._ready([number for number in numbers if self._lives(kept, number)])
-        stale = [wanted[number - 1].name for number in numbers if number not in ready and self._is_stale(kept, number)]
+        stale = [number for number in numbers if number not in ready and self._is_stale(kept, number)]
+        # They may be busy only.
+        ready |= self._ready([number for number in stale if self._lives(kept, number)], _BUSY_SECONDS)
+        stale = [number for number in stale if number not in ready]
         if stale:
             self._say("restarting replicas that do not answer")
-            programs.stop_programs(self._pool, stale, min(self._step.drain, _STALE_GRACE), self._context.cancel)
+            names = [wanted[number - 1].name for number in stale]
+            grace = min(self._step.drain, _STALE_GRACE)
+            programs.stop_programs(self._pool, names, grace, self._context.cancel)
             kept = self._look()
-        missing = [each for number, each in enumerate(wanted, 1) if number not in ready]
         before = {number: self._exits(kept, number) for number in numbers if number not in ready}
-        programs.ensure_programs(self._pool, missing, self._context.cancel)
+        missing = [wanted[number - 1] for number in before]
+        if missing:
+            programs.ensure_programs(self._pool, missing, self._context.cancel)
         return before
 
     def _is_stale(self, kept: dict[str, Kept], number: int) -> bool:
@@ -143,7 +153,8 @@ class GroupPerformer:
         if found is None:
             return False
         young = found.started is not None and found.started > time.time() - self._step.ready.within
-        return found.state != "running" or found.restless or not young
+        was_ready = found.pid is not None and self._group.once_ready().get(str(number)) == found.pid
+        return found.state != "running" or found.restless or was_ready or not young or self._files_gone
 
     def _wait(self, before: dict[int, int]) -> None:
         """Wait until those are ready; raises ExecutionError if they will not be."""
@@ -193,6 +204,9 @@ class GroupPerformer:
     def _end_surplus(self) -> None:
         surplus = [number for number in self._group.numbers() if number > self._step.count]
         if surplus:
+            from specforge.executors.gateway.leaving import take_out
+
+            take_out(self._pool, self._step.group, surplus, self._context)
             self._stop(surplus)
 
     def _take_away(self) -> None:
@@ -227,9 +241,9 @@ class GroupPerformer:
     def _probe(self, number: int) -> Probe:
         return Probe(self._group.folder, self._group.socket(number), self._step.ready.path)
 
-    def _ready(self, numbers: list[int]) -> set[int]:
+    def _ready(self, numbers: list[int], patience: float = _PROBE_SECONDS) -> set[int]:
         probes = {self._probe(number): number for number in numbers}
-        return {probes[probe] for probe, why in ask(probes, _PROBE_SECONDS).items() if not why}
+        return {probes[probe] for probe, why in ask(probes, patience).items() if not why}
 
     def _say(self, text: str) -> None:
         self._context.emit(StepEvent("state", text))
