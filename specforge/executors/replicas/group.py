@@ -1,8 +1,8 @@
 """A group of replicas on disk: `POOL/groups/GROUP/`, with what was asked for, its inputs, sockets and logs.
 
-`request.json` says what was asked for last; `in/NAME` are the inputs, read-only; `N.sock` replica N listens on;
-`log/N.log` what it prints; `home/N` and `tmp/N` are its own. Beside it lies the file `GROUP.fence`, which is locked by
-whoever changes the group.
+`request.json` says what was asked for last; `ready.json` which processes were ready then; `in/NAME` are the inputs,
+read-only; on `N.sock` replica N listens; `log/N.log` is what it prints; `home/N` and `tmp/N` are its own. Beside it
+lies the file `GROUP.fence`, which is locked by whoever changes the group.
 """
 
 from __future__ import annotations
@@ -75,6 +75,18 @@ class Group:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / "request.json", json.dumps(request).encode())
 
+    def once_ready(self) -> dict[str, int]:
+        """Return the pids of the replicas that were ready when they were last ensured, by their numbers."""
+        try:
+            pids: dict[str, int] = json.loads((self.folder / "ready.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return pids
+
+    def write_once_ready(self, pids: dict[str, int | None]) -> None:
+        """Keep which replicas are ready now."""
+        write_whole(self.folder / "ready.json", json.dumps(pids).encode())
+
     def last_sign(self) -> float | None:
         """Return when its replicas were last heard of, by the times of their files; None: nothing is left of them."""
         seen = []
@@ -88,7 +100,7 @@ class Group:
         (self.folder / "request.json").unlink(missing_ok=True)
         for name in _HEAVY:
             remove(str(self.folder / name))
-        for file in (*self.folder.glob("*.sock"), self.folder / "in.json"):
+        for file in (*self.folder.glob("*.sock"), self.folder / "in.json", self.folder / "ready.json"):
             file.unlink(missing_ok=True)
         for folder in (self.folder / "log", self.folder):
             with contextlib.suppress(OSError):

@@ -85,15 +85,16 @@ def _replica(group: Group, number: int, kept: Kept | None, why: str, within: flo
     if kept is None:
         shown: dict[str, Any] = {"state": "stopped", "pid": None, "started": None, "exits": 0}
         return {"number": number, **shown, "problem": "nobody keeps it up"}
-    state, problem = kept.state, why
-    if state == "running":
+    if kept.state == "running":
         late = kept.restless or (kept.started is not None and kept.started < time.time() - within)
-        shown_state = "ready" if not why else "failed" if late else "starting"
+        state = "ready" if not why else "failed" if late else "starting"
     else:
-        shown_state = state
-        problem = programs.last_ending(group.pool, group.program(number))
-    shown = {"state": shown_state, "pid": kept.pid, "started": kept.started, "exits": kept.exits}
-    return {"number": number, **shown, "problem": problem}
+        state = kept.state
+    words = [why] if why else []
+    if state != "ready" and kept.exits and (how := programs.last_ending(group.pool, group.program(number))):
+        words.append(f"it ended: {how}")
+    shown = {"state": state, "pid": kept.pid, "started": kept.started, "exits": kept.exits}
+    return {"number": number, **shown, "problem": "; ".join(words)}
 
 
 def _absent(group: Group, request: Mapping[str, Any] | None) -> Seen:

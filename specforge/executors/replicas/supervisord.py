@@ -29,6 +29,7 @@ PATIENCE = 15.0
 _POLL = 0.01
 _LOG_LIMIT = 1 << 20
 _MOST_FILES = 8192
+_ENDING = 6  # supervisor's own number for this
 
 # The parent ends at once, so that supervisord is nobody's child who would have to wait for it.
 _BOOT = """\
@@ -159,22 +160,30 @@ class Supervisor:
             self.programs.rmdir()
 
     def call(self, method: str, *arguments: str | bool, patience: float = PATIENCE) -> Any:
-        """Call a method of supervisor's interface; raises NoAnswer, Refused."""
+        """Call a method of supervisor's interface; raises NoAnswer, Refused.
+
+        One that is about to start, or to end, is waited for, `patience` seconds at most.
+        """
         from xmlrpc import client  # costs more to load than all the rest of this module
 
         body = client.dumps(arguments, f"supervisor.{method}").encode()
-        try:
-            answer = self._ask(body, patience)
-        except TimeoutError:
-            raise NoAnswer(f"supervisor did not answer within {patience:g} s") from None
-        except OSError as error:
-            raise NoAnswer(f"supervisor cannot be asked: {(error.strerror or str(error)).lower()}") from error
-        try:
-            return client.loads(answer.decode())[0][0]
-        except client.Fault as fault:
-            raise Refused(fault.faultCode, fault.faultString) from None
-        except Exception as error:
-            raise NoAnswer(f"supervisor gave no answer that can be read: {error}") from error
+        until = time.monotonic() + patience
+        while True:
+            try:
+                return client.loads(self._ask(body, max(until - time.monotonic(), _POLL)).decode())[0][0]
+            except TimeoutError:
+                raise NoAnswer(f"supervisor did not answer within {patience:g} s") from None
+            except client.Fault as fault:
+                if fault.faultCode != _ENDING:
+                    raise Refused(fault.faultCode, fault.faultString) from None
+                why = "it is about to end"
+            except OSError as error:
+                why = (error.strerror or str(error)).lower()
+            except Exception as error:
+                raise NoAnswer(f"supervisor gave no answer that can be read: {error}") from error
+            if time.monotonic() > until or not self.is_alive():
+                raise NoAnswer(f"supervisor cannot be asked: {why}")
+            time.sleep(_POLL)
 
     # ---- inside ----
 
@@ -225,17 +234,12 @@ class Supervisor:
         os.waitpid(pid, 0)
 
     def _wait_until_it_answers(self) -> None:
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self.call("getSupervisorVersion")
-                return
-            except NoAnswer:
-                if not self.is_alive():
-                    raise NoAnswer(f"supervisor ended while it started{self._last_words()}") from None
-                if time.monotonic() > until:
-                    raise
-            time.sleep(_POLL)
+        try:
+            self.call("getSupervisorVersion")
+        except NoAnswer:
+            if not self.is_alive():
+                raise NoAnswer(f"supervisor ended while it started{self._last_words()}") from None
+            raise
 
     def _wait_until_it_ended(self) -> None:
         until = time.monotonic() + PATIENCE
