@@ -26,6 +26,9 @@ from specforge.planner.outputs import (
 from specforge.planner.plan import Action, Change, PlannedPart, Reason, Verb
 from specforge.planner.planning import Node, Planning, Settled, undecided
 from specforge.planner.reasons import fields_of, reasons_of
+from specforge.schemas.kind import Lifecycle
+
+_LIFECYCLE = Lifecycle.ARTIFACT.value
 
 
 def settle_artifact(planning: Planning, node: Node) -> Settled:
@@ -88,7 +91,7 @@ def _unchanged(node: Node, fates: tuple[Fate, ...], **more: Any) -> Change:
     change = Change(
         declared.address,
         declared.kind.document,
-        declared.kind.lifecycle.value,
+        _LIFECYCLE,
         Action.NOOP,
         parts=tuple([fate.planned for fate in fates]),
         gate=desire.gate,

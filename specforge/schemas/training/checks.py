@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.schemas.algorithm.parameters import Problem
@@ -45,15 +45,15 @@ def _names(subject: Subject, algorithm: Input | None) -> Iterator[Diagnostic]:
 def _usages(subject: Subject) -> Iterator[Diagnostic]:
     """Find out before hours of training that there will be nothing to see or to measure on."""
     spec: TrainingSpec = subject.spec
-    asked: list[tuple[tuple[str, ...], str, Sequence[str]]] = [
-        (("inputs", name), "dataset", given.usages) for name, given in spec.inputs.items()
+    others: list[tuple[tuple[str, ...], str]] = [
+        (("inputs", name), "dataset") for name, given in spec.inputs.items() if "TRAIN" not in given.usages
     ]
-    if spec.evaluate is not None:
-        asked.append((("evaluate",), "data", spec.evaluate.usages))
-    for path, field, usages in asked:
+    if spec.evaluate is not None and "TRAIN" not in spec.evaluate.usages:
+        others.append((("evaluate",), "data"))
+    for path, field in others:
         data = subject.inputs.get(".".join((*path, field)))
         divided = data is None or data.version is not None or getattr(data.spec, "split", True) is not None
-        if data is not None and not divided and "TRAIN" not in usages:
+        if data is not None and not divided:
             detail = f"`{data.address.name}` has no `split`: its samples have no usage, which counts as TRAIN"
             hint = f"give {data.address} a `split`, or ask for `usages: [TRAIN]`"
             yield Diagnostic(
