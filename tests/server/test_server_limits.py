@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,14 +14,6 @@ def moody(shared_bench):
 
 def mood(served, number):
     return served.picture(number, 0, 0, 0)
-
-
-def held(served):
-    """Have the model at work until the file `free` is there; return once it is."""
-    thread = threading.Thread(target=mood, args=(served, 4))
-    before = served.log
-    thread.start()
-    return thread, before
 
 
 def test_a_model_that_raises(moody):
