@@ -13,6 +13,7 @@ import typer
 
 from specforge.cli import boundary
 from specforge.cli.options import (
+    AnAddress,
     AsJson,
     Directory,
     DriftForm,
@@ -245,8 +246,71 @@ def lock(
 
 
 @app.command()
+def predict(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="Its name or address: digits, service.digits.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Pictures, folders of them, .json files; `-`: JSON from standard input."
+        ),
+    ],
+    project: Directory = None,
+    env: Environment = None,
+    var: Variables = None,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON object per input.")] = False,
+) -> int:
+    """Ask a running service.
+
+    Prints file, label and score of each picture, or what the service answers as it is. Exits 1 if any failed.
+    """
+    from specforge.cli.commands import predicting
+
+    return predicting.predict(_session(project, env, var), Output(json), service, inputs)
+
+
+@app.command()
+def stop(
+    address: AnAddress,
+    yes: Yes = False,
+    lock_timeout: LockTimeout = 0.0,
+    project: Directory = None,
+    env: Environment = None,
+    var: Variables = None,
+    json: AsJson = False,
+) -> int:
+    """Stop a service until it is started again.
+
+    Its replicas end and its address is given up. While it is on hold this is no drift, and no apply starts it.
+    """
+    from specforge.cli.commands import applying, holding
+
+    how = applying.How(yes, lock_timeout=lock_timeout)
+    return holding.stop(_session(project, env, var), Output(json), address, how)
+
+
+@app.command()
+def start(
+    address: AnAddress,
+    yes: Yes = False,
+    lock_timeout: LockTimeout = 0.0,
+    project: Directory = None,
+    env: Environment = None,
+    var: Variables = None,
+    json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
+) -> int:
+    """Let a stopped service serve again.
+
+    Takes the hold away and applies what the service needs; asks only if that is more than starting it.
+    """
+    from specforge.cli.commands import applying, holding
+
+    how = applying.How(yes, lock_timeout=lock_timeout)
+    return holding.start(_session(project, env, var), Output(json), address, how)
+
+
+@app.command()
 def show(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Like training.digits.")],
+    address: AnAddress,
     project: Directory = None,
     env: Environment = None,
     var: Variables = None,
@@ -274,7 +338,7 @@ def graph(
 
 @app.command()
 def logs(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Like training.digits.")],
+    address: AnAddress,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
     since: Annotated[
         str | None, typer.Option("--since", metavar="WHEN", help="Only newer lines: `5m`, `2h`, or an ISO time.")
@@ -311,7 +375,7 @@ def state_list(project: Directory = None, env: Environment = None, var: Variable
 
 @state_app.command("show")
 def state_show(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Like training.digits.")],
+    address: AnAddress,
     project: Directory = None,
     env: Environment = None,
     var: Variables = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+AnAddress = Annotated[str, typer.Argument(metavar="ADDRESS", help="Like training.digits.")]
 Directory = Annotated[
     Path | None,
     typer.Option("--project", "-C", metavar="DIR", help="The project's folder; default: the nearest one upwards."),

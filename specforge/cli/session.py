@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -124,19 +124,9 @@ class Session:
 
     def addresses(self, texts: Sequence[str]) -> tuple[Address, ...]:
         """Read addresses given on the command line; raises ConfigError for all that are unknown at once."""
-        found, problems = [], []
-        known: dict[str, Address] | None = None
-        for text in texts:
-            if known is None:
-                recorded = self.backend.read().resources
-                known = {str(each): each for each in (*self.project.resources, *recorded)}
-            if text in known:
-                found.append(known[text])
-            else:
-                problems.append(_unknown_address(text, known))
-        if problems:
-            raise ConfigError(problems)
-        return tuple(found)
+        if not texts:
+            return ()
+        return known_addresses(texts, (*self.project.resources, *self.backend.read().resources))
 
     @contextmanager
     def located(self) -> Iterator[None]:
@@ -167,6 +157,15 @@ def _written_state(folder: Path) -> str:
         if isinstance(state, str) and "${" not in state and "://" not in state:
             return state
     return DEFAULT_STATE
+
+
+def known_addresses(texts: Sequence[str], known: Iterable[Address]) -> tuple[Address, ...]:
+    """Return the addresses of these texts; raises ConfigError for all that are not among the known ones."""
+    by_text = {str(each): each for each in known}
+    problems = [_unknown_address(each, by_text) for each in texts if each not in by_text]
+    if problems:
+        raise ConfigError(problems)
+    return tuple(by_text[each] for each in texts)
 
 
 def _unknown_address(text: str, known: Mapping[str, Address]) -> Diagnostic:

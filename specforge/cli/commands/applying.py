@@ -20,13 +20,14 @@ from specforge.cli.commands.planning import Wishes
 from specforge.cli.output import Output
 from specforge.cli.progress import Tails, is_live, progress
 from specforge.cli.session import Session, command_line, no_collector, principal
+from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import PlanError
 from specforge.planner.plan import Plan
 
 if TYPE_CHECKING:
     from specforge.engine.apply import ApplyResult
-    from specforge.engine.session import Interrupts
+    from specforge.engine.session import ApplySettings, Interrupts
 
 GRACE = 10.0
 """Seconds that a cancelled job has to end by itself."""
@@ -44,14 +45,17 @@ class How:
     lock_timeout: float = 0.0
 
 
-def apply(session: Session, output: Output, wishes: Wishes, how: How, plan_file: Path | None) -> int:
-    """Perform a saved plan or a new one; returns the exit code."""
+def apply(
+    session: Session, output: Output, wishes: Wishes, how: How, plan_file: Path | None, alone: Address | None = None
+) -> int:
+    """Perform a saved plan or a new one; returns the exit code. A plan about `alone` only needs no approval."""
     how = _after_others(session, output, how)
     with no_collector():
         plan = _plan(session, wishes, plan_file)
         if not output.as_json:
             planning.show(plan, output)
-    if not how.yes and not plan.empty and not _approved(plan, output):
+    expected = alone is not None and not plan.runs and {each.address for each in plan.pending} <= {alone}
+    if not (how.yes or plan.empty or expected or _approved(plan, output)):
         return FAILED
     result, tails = _perform(session, output, plan, how)
     if not output.as_json:
@@ -95,8 +99,12 @@ def _approved(plan: Plan, output: Output) -> bool:
         detail = "there is no terminal to ask on, so nothing was done"
         hint = "look at the plan, then run it again with `--yes`"
         raise PlanError(Diagnostic("SF257", "Not approved", detail, hint=hint))
-    verb = "Destroy this" if plan.destroy else "Do this"
-    sys.stderr.write(f"\n{verb}? Only `yes` is taken as a yes: ")
+    return asked("Destroy this?" if plan.destroy else "Do this?", output)
+
+
+def asked(question: str, output: Output) -> bool:
+    """Ask on the terminal."""
+    sys.stderr.write(f"\n{question} Only `yes` is taken as a yes: ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if answer.strip() == "yes":
@@ -106,11 +114,11 @@ def _approved(plan: Plan, output: Output) -> bool:
     return False
 
 
-def _perform(session: Session, output: Output, plan: Plan, how: How) -> tuple[ApplyResult, Tails]:
-    from specforge.engine.apply import apply as perform
-    from specforge.engine.session import ApplySettings, Interrupts
+def settings_of(how: How) -> ApplySettings:
+    """Return what the engine is told: how, and who acts."""
+    from specforge.engine.session import ApplySettings
 
-    settings = ApplySettings(
+    return ApplySettings(
         parallelism=how.parallelism,
         fail_fast=how.fail_fast,
         finish_running=how.finish_running,
@@ -121,6 +129,12 @@ def _perform(session: Session, output: Output, plan: Plan, how: How) -> tuple[Ap
         pid=os.getpid(),
         grace=GRACE,
     )
+
+
+def _perform(session: Session, output: Output, plan: Plan, how: How) -> tuple[ApplyResult, Tails]:
+    from specforge.engine.apply import apply as perform
+    from specforge.engine.session import Interrupts
+
     tails, interrupts = Tails(), Interrupts()
     estimates = {each.address: each.estimate for each in plan.pending if each.estimate is not None}
     with (
@@ -134,7 +148,7 @@ def _perform(session: Session, output: Output, plan: Plan, how: How) -> tuple[Ap
             executors=session.executors,
             sink=shown.sink,
             clock=time.time,
-            settings=settings,
+            settings=settings_of(how),
             interrupts=interrupts,
         )
     return result, tails

@@ -1,10 +1,15 @@
-"""`spec logs`: what a resource's latest job printed, from its place, or from the store where it was published."""
+"""`spec logs`: what a resource's latest job printed, from its place, or from the store where it was published.
+
+Of a service: what its replicas print, those that run and those that the latest apply began.
+"""
 
 from __future__ import annotations
 
 import json
+import queue
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -28,21 +33,18 @@ def logs(session: Session, output: Output, address_text: str, since: str | None,
     """Print the lines of the jobs that the latest operation on this resource started."""
     moment = None if since is None else parse_since(since, time.time())
     address = session.address(address_text)
-    jobs = _jobs(session, address)
+    resource = session.state().resources.get(address)
+    jobs = _jobs(session, address, resource)
     printed = False
-    for step, place, key in jobs:
-        if len(jobs) > 1 and not output.as_json:
+    shown = ""
+    for step, line in _lines(session, jobs, moment, follow=follow):
+        if len(jobs) > 1 and not output.as_json and step != shown:
             output.note(f"--- {step}")
-        try:
-            for line in session.executors.of(place).logs(place, key, moment, follow):
-                _print(output, step, line)
-                printed = True
-        except ExecutionError:
-            if printed:
-                raise
+            shown = step
+        _print(output, step, line)
+        printed = True
     if printed or (jobs and moment is not None):
         return OK
-    resource = session.state().resources.get(address)
     for line in _published(session, resource):
         _print(output, "", line)
         printed = True
@@ -52,8 +54,13 @@ def logs(session: Session, output: Output, address_text: str, since: str | None,
     return OK
 
 
-def _jobs(session: Session, address: Address) -> list[tuple[str, Place, str]]:
-    """Return (step, place, run key id) of the jobs that the newest operation with any job began, each once."""
+def _jobs(session: Session, address: Address, resource: Resource | None) -> list[tuple[str, Place, str]]:
+    """Return (step, place, run key id) of the jobs that the newest operation with any job began, each once.
+
+    Replicas are jobs too: their key is their group's name. Those that run come first.
+    """
+    groups = () if resource is None else resource.groups
+    running = {each.name: (each.serves, each.place, each.name) for each in groups}
     found: dict[str, dict[str, tuple[str, Place, str]]] = {}
     newest = ""
     for entry in session.backend.history(address):
@@ -63,7 +70,57 @@ def _jobs(session: Session, address: Address) -> list[tuple[str, Place, str]]:
         key = str(entry.detail["key"])
         newest = entry.operation
         found.setdefault(newest, {})[key] = (str(entry.detail.get("step", "")), place, key)
-    return list(found.get(newest, {}).values())
+    jobs = list((running | found.get(newest, {})).values())
+    alike = len({step for step, _, _ in jobs}) < len(jobs)
+    return [(f"{step} ({key})" if alike else step, place, key) for step, place, key in jobs]
+
+
+def _lines(
+    session: Session, jobs: list[tuple[str, Place, str]], moment: float | None, *, follow: bool
+) -> Iterator[tuple[str, LogLine]]:
+    """Give the lines of these jobs, one after the other; of several that are followed, as they come.
+
+    A job whose log is gone is passed over, unless something was given before.
+    """
+    if follow and len(jobs) > 1:
+        yield from _together(session, jobs, moment)
+        return
+    given = False
+    for step, place, key in jobs:
+        try:
+            for line in session.executors.of(place).logs(place, key, moment, follow):
+                given = True
+                yield step, line
+        except ExecutionError:
+            if given:
+                raise
+
+
+def _together(
+    session: Session, jobs: list[tuple[str, Place, str]], moment: float | None
+) -> Iterator[tuple[str, LogLine]]:
+    """Follow several jobs at once, until all of them have ended."""
+    lines: queue.SimpleQueue[tuple[str, LogLine] | None] = queue.SimpleQueue()
+
+    def read(step: str, place: Place, key: str) -> None:
+        try:
+            for line in session.executors.of(place).logs(place, key, moment, True):
+                lines.put((step, line))
+        except ExecutionError as error:
+            lines.put((step, LogLine(None, f"[the log cannot be read: {error}]")))
+        finally:
+            lines.put(None)
+
+    for job in jobs:
+        # A reader waits for lines that may never come: it must not keep the command from ending.
+        threading.Thread(target=read, args=job, daemon=True).start()
+    left = len(jobs)
+    while left:
+        found = lines.get()
+        if found is None:
+            left -= 1
+        else:
+            yield found
 
 
 def _published(session: Session, resource: Resource | None) -> Iterator[LogLine]:

@@ -1,0 +1,1 @@
+"""`spec predict`: what is asked of a service, and how it is asked."""
