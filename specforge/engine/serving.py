@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from itertools import repeat
 
 from specforge.core import codec
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.digest import canonical_json, identity_of
 from specforge.core.errors import ExecutionError
 from specforge.core.serving import Listen, ReplicaGroup, Serving, Share, group_name, route_name
-from specforge.core.state import Intent, Resource
+from specforge.core.state import Intent, Note, Resource
 from specforge.core.steps import EnsureReplicas, SetRoutes, Step
 from specforge.core.values import EMPTY, Frozen, Key, Place
 from specforge.engine.outcome import Outcome
@@ -113,7 +114,13 @@ def _begin(session: Session, resource: Resource, place: Place, parts: Mapping[Re
     intent = Intent(session.operation, SERVE, "", 0, body, (), session.clock(), SERVE)
     outputs = resource.outputs.with_(route=route_name(session.lineage, resource.address))
     before = replace(resource, place=resource.place or place, outputs=outputs)
-    session.put(replace(before, groups=(*resource.groups, *begun), intent=intent))
+    session.put(replace(before, groups=(*resource.groups, *begun), intent=intent), *map(_note, parts, repeat(resource)))
+
+
+def _note(group: ReplicaGroup, resource: Resource) -> Note:
+    """Keep where its log is to be found: a group that never gets ready is taken away and recorded no more."""
+    detail = {"place": codec.encode(group.place), "key": group.name, "step": group.serves}
+    return Note(resource.address, "job", Frozen(detail))
 
 
 def _start(session: Session, change: Change, part: Part, group: ReplicaGroup) -> None:
