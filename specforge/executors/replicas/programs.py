@@ -345,7 +345,9 @@ def _write(pool: Pool, key: str, program: Program) -> None:
     for ending in ("card", "conf"):
         _file(pool, program.name, ending).unlink(missing_ok=True)
     program.folder.mkdir(parents=True, exist_ok=True)
-    write_whole(_file(pool, program.name, "json"), json.dumps(content).encode())
+    file = _file(pool, program.name, "json")
+    write_whole(file, json.dumps(content).encode())
+    file.chmod(0o600)  # its folder is the user's alone, too: variables may hold secrets
     words = {"id": key, "log": content["log"].replace("%", "%%"), "settled": _SETTLED_SECONDS, "backups": _BACKUPS}
     numbers = {"log_bytes": max(program.log_limit // (_BACKUPS + 1), 1), "longest_stop": _LONGEST_STOP}
     write_whole(_file(pool, program.name, "conf"), _CONF.format(**words, **numbers).encode())
