@@ -152,7 +152,7 @@ class Served(Workshop):
             except OSError:
                 continue
             if (here + "/").startswith(f"{self.root}/") and status[0] != "Z":
-                found[int(each.name)] = f"{status[19]} {command[:150]}"
+                found[int(each.name)] = f"{status[19]} {command}"
         return found
 
     def end_all(self) -> None:
