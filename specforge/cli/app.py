@@ -14,6 +14,8 @@ import typer
 from specforge.cli import boundary
 from specforge.cli.options import (
     AnAddress,
+    AService,
+    AServiceName,
     AsJson,
     Directory,
     DriftForm,
@@ -21,6 +23,7 @@ from specforge.cli.options import (
     FailFast,
     FinishRunning,
     LockTimeout,
+    MaybeAnAddress,
     Parallelism,
     Replace,
     Targets,
@@ -129,6 +132,21 @@ def schema() -> int:
 
 
 @app.command()
+def lock(
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Look for newer software; without it only missing entries are made.")
+    ] = False,
+    engine: Annotated[str | None, typer.Argument(metavar="ENGINE", help="Only this engine.")] = None,
+    project: Directory = None,
+    json: AsJson = False,
+) -> int:
+    """Pin the software that jobs run with, in specforge.lock."""
+    from specforge.cli.commands import locking
+
+    return locking.lock(_session(project), Output(json), engine, upgrade=upgrade)
+
+
+@app.command()
 def plan(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Save the plan to apply it later.")
@@ -231,23 +249,8 @@ def drift(
 
 
 @app.command()
-def lock(
-    upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Look for newer software; without it only missing entries are made.")
-    ] = False,
-    engine: Annotated[str | None, typer.Argument(metavar="ENGINE", help="Only this engine.")] = None,
-    project: Directory = None,
-    json: AsJson = False,
-) -> int:
-    """Pin the software that jobs run with, in specforge.lock."""
-    from specforge.cli.commands import locking
-
-    return locking.lock(_session(project), Output(json), engine, upgrade=upgrade)
-
-
-@app.command()
 def predict(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="Its name or address: digits, service.digits.")],
+    service: AServiceName,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -270,7 +273,7 @@ def predict(
 
 @app.command()
 def stop(
-    address: AnAddress,
+    address: AService,
     yes: Yes = False,
     lock_timeout: LockTimeout = 0.0,
     project: Directory = None,
@@ -290,7 +293,7 @@ def stop(
 
 @app.command()
 def start(
-    address: AnAddress,
+    address: AService,
     yes: Yes = False,
     lock_timeout: LockTimeout = 0.0,
     project: Directory = None,
@@ -389,7 +392,7 @@ def state_show(
 
 @state_app.command("history")
 def state_history(
-    address: Annotated[str | None, typer.Argument(metavar="ADDRESS", help="Only of this resource.")] = None,
+    address: MaybeAnAddress = None,
     project: Directory = None,
     env: Environment = None,
     var: Variables = None,
