@@ -121,11 +121,17 @@ def perform_part(session: Session, resource: Resource, part: Part, identity: str
     except ExecutionError as error:
         if error.ended:
             counted = EndRun(identity, resource.address, _outcome_of(error), error.diagnostics[0].detail)
-            end_run(session, replace(resource, intent=None), counted)
+            end_run(session, replace(resource, intent=_trace_of(session, resource.address, error)), counted)
         raise
     ended = (EndRun(identity, resource.address, "succeeded"),) if jobs else ()
     seconds = max(session.clock() - started, worked)  # the jobs may have run for long before they were attached to
     return Made(identity, canonical_json(part.recipe), "made", outputs, seconds, ended, jobs)
+
+
+def _trace_of(session: Session, address: Address, error: ExecutionError) -> Intent | None:
+    """Return what stays of the intent of a run that is over: one that is lost may have been published before."""
+    intent = session.resources[address].intent
+    return replace(intent, jobs=()) if intent is not None and isinstance(error, Lost) else None
 
 
 def _outcome_of(error: ExecutionError) -> str:

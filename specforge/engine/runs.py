@@ -124,6 +124,10 @@ def _finish(session: Session, resource: Resource, intent: Intent) -> None:
         if isinstance(error, Cancelled) or not error.ended:
             raise
         # It is counted; that it failed is no concern of what is wished now.
+        kept = session.resources[resource.address]
+        if kept.intent is not None:
+            _let_go_of_published(session, kept, intent)
+            session.put(replace(kept, intent=None))
         words = f"it failed: {error.diagnostics[0].detail}"
         session.sink(RunEnded(session.clock(), resource.address, "discarded", words))
         return

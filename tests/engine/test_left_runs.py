@@ -53,6 +53,35 @@ def test_a_run_is_attached_to(user):
     user.world.check()
 
 
+def test_what_a_run_left_is_removed_before_it_was_published(user):
+    """The run is lost and counted; the next apply runs it anew, and nothing goes wrong for ever."""
+    user.apply(user.plan(targets=(Address("dataset", "digits"),)))
+    user.world.faults = {("after", "job end"): Fault.CRASH}
+    with pytest.raises(SimulatedCrash):
+        user.apply(parallelism=1)
+    user.world.heal()
+    user.world.tidy()
+    assert user.apply().outcomes[TRAINING].outcome == "failed"
+    outcomes = [each.detail["outcome"] for each in user.backend.history(TRAINING) if each.event == "run ended"]
+    assert outcomes == ["lost"]
+    assert not user.apply().failed
+    assert user.plan().empty
+    user.world.check()
+
+
+def test_a_lost_run_that_had_been_published_leaves_no_reference(user):
+    """Killed before it was recorded, then what it left is removed and all is destroyed with --finish-running."""
+    user.apply(user.plan(targets=(Address("dataset", "digits"),)))
+    user.world.faults = {("after", "publish reference"): Fault.CRASH}
+    with pytest.raises(SimulatedCrash):
+        user.apply(parallelism=1)
+    user.world.heal()
+    user.world.tidy()
+    user.apply(user.plan(destroy=True), finish_running=True)
+    assert not user.state.resources
+    assert not any(each for store in user.world.stores.values() for each in store.references.values())
+
+
 def test_what_was_about_to_begin_and_is_not_wanted_any_more_is_cleared(user):
     """Killed before the job started, and the wish taken back: the plan is empty, and the next apply forgets it."""
     user.apply()

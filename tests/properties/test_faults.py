@@ -197,14 +197,14 @@ def converge(user: User) -> Plan:
         user.plan()
     except PlanError:  # the name that was asked for is that of another version
         user.edit("digits", "TrainingJob", version=None)
-    for _ in range(4):
+    for _ in range(6):  # of each in a chain what its run left may be gone
         plan = user.plan()
         user.apply(plan)
         if plan.empty:
             break
     plan = user.plan()
-    assert [each.address for each in user.state.resources.values() if each.intent is not None] == []
     assert plan.empty, [(str(c.address), c.action, c.reasons) for c in plan.pending] + list(plan.runs)
+    assert [each.address for each in user.state.resources.values() if each.intent is not None] == []
     lineage = user.state.ref.lineage
     assert not [key for (_, key), job in user.world.jobs.items() if job.running and job.call.key.lineage == lineage]
     return plan

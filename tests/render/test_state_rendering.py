@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from specforge.core.address import Address
 from specforge.core.serving import ReplicaGroup
-from specforge.core.state import Evidence, HistoryEntry, Intent, Resource, State, StateRef, Status, Version
+from specforge.core.state import Evidence, HistoryEntry, Intent, Newcomers, Resource, State, StateRef, Status, Version
 from specforge.core.values import EMPTY, Frozen, Place, frozen
 from specforge.render import state as rendering
 
@@ -38,6 +38,18 @@ def test_resource() -> None:
     assert "accuracy  0.9861" in shown
     assert "inputs    dataset.digits V001" in shown
     assert '  parameters: {"C": 10}' in shown
+
+
+def test_versions_in_a_store_that_it_was_moved_to() -> None:
+    """What is refused there is shown beside what is current."""
+    refused = Version("V0001", "f" * 64, 1, "0" * 64, EMPTY, "{}", Status.REFUSED)
+    moved = resource(newcomers=Newcomers(Place("folder", "elsewhere"), (refused,)))
+    shown = rendering.render_resource(moved)
+    assert shown.index("V0001  ready, current") < shown.index("in folder:elsewhere, where none is accepted yet")
+    assert shown.count("V0001  refused") == 1
+    found = rendering.resource_json(moved)["newcomers"]
+    assert (found["place"], [each["version"] for each in found["versions"]]) == ("folder:elsewhere", ["V0001"])
+    assert rendering.resource_json(resource())["newcomers"] is None
 
 
 def test_status() -> None:
