@@ -69,8 +69,10 @@ def _decide(planning: Planning, node: Node, output: Fate, evidence: Fate | None)
     if away is not None:
         return undecided(node.declared, node.record, f"{away} cannot be reached; nothing is decided")
     change = _change(planning, node, fates, refusals)
-    if evidence is not None and evidence.planned.verb is not Verb.KEEP:
+    if evidence is not None:
         output = replace(output, outputs=with_figures(output.outputs, evidence.figures))
+    elif output.known is not None and output.known.evidence is not None:
+        output = replace(output, outputs=with_figures(output.outputs, output.known.evidence.figures))
     if output.planned.verb is Verb.KEEP:
         return Settled(change, output.outputs)
     if output.planned.verb is Verb.FIND:
