@@ -251,10 +251,13 @@ class ReplicaContract:
 
     def test_gives_what_they_printed(self, bench: ReplicaBench) -> None:
         """The lines of all replicas, with their numbers if there are several; they stay when the group is gone."""
+
+        def texts() -> list[str]:
+            return sorted(line.text for line in bench.two.logs(bench.place, GROUP, None, False))
+
         bench.ensure(self.replica("ready", "hello"), 1)
-        assert [line.text for line in bench.two.logs(bench.place, GROUP, None, False)] == ["hello"]
+        bench.until(lambda: texts() == ["hello"], "its line")
         bench.ensure(self.replica("ready", "hello"), 2)
-        lines = sorted(line.text for line in bench.two.logs(bench.place, GROUP, None, False))
-        assert lines == ["1 | hello", "2 | hello"]
+        bench.until(lambda: texts() == ["1 | hello", "2 | hello"], "their lines")
         bench.ensure(None, 0)
-        assert len(list(bench.two.logs(bench.place, GROUP, None, False))) == 2
+        assert len(texts()) == 2

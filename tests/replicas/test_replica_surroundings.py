@@ -24,7 +24,7 @@ PRINTS = """
 import runpy, sys
 for number in range(int(sys.argv[2])):
     print(f"line {number:06d} " + "x" * 80)
-print("last")
+print("last", flush=True)
 runpy.run_path(sys.argv[1])["main"](*sys.argv[3:])
 """
 FAILING = """
@@ -92,10 +92,10 @@ def test_logs_are_rotated(tmp_path):
     groups = Groups(tmp_path / "p", log_limit=1 << 20)
     run = Run(("@python", "-I", "-S", "-c", PRINTS, stand_in.__file__, "20000", "@socket", "ready"))
     groups.ensure(1, run)
+    until(lambda: groups.texts()[-1] == "last", "the end of the log")
     files = list((groups.pool / "groups" / "g" / "log").iterdir())
     assert sum(file.stat().st_size for file in files) < 1.3 * (1 << 20)
     texts = groups.texts()
-    assert texts[-1] == "last"
     numbers = [int(text.split()[1]) for text in texts[1:-1]]
     assert numbers == list(range(numbers[0], 20_000))
     assert numbers[0] > 5000
