@@ -19,6 +19,7 @@ import uvicorn
 import uvloop
 
 from specforge.runtimes import PackageError, Predictor
+from specforge.runtimes.dependencies import check_dependencies
 from specforge.runtimes.package import load_package
 from specforge.runtimes.server import Settings, StartError
 from specforge.runtimes.server.application import Application
@@ -85,6 +86,7 @@ def _descriptors() -> int:
 
 
 def _load(settings: Settings, contract: Contract) -> Predictor:
+    check_dependencies(contract.config.dependencies)
     folder = settings.package / "model"
     return load_package(contract.engine, folder, columns=contract.columns, key=contract.key)
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a Model beyond its own document: its inference code, its schemas, its engine. Pure."""
+"""What can be wrong with a Model beyond its own document: inference code, schemas, engine, dependencies. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from specforge.core.queries import Presence, Seen, is_single_file
 from specforge.formats.config_json import Problem, api_problems, dependency_problems
 from specforge.formats.layouts import LAYOUTS, SERVICE
 from specforge.schemas.kind import Subject
+from specforge.schemas.model.dependencies import unlocked
 from specforge.schemas.model.spec import ModelSpec
 
 _PATHS = "`inference` is relative to the project: a `customize_service.py`, or a folder that holds one"
 
 
 def diagnostics_of(subject: Subject, engine: Any, apis: Any, dependencies: Any) -> tuple[Diagnostic, ...]:
-    """Return every problem: of the engine, of what goes into config.json, of the inference code."""
+    """Return every problem: of the engine, of what goes into config.json and is not locked, of the inference code."""
     problems: list[Problem] = [] if apis is None else api_problems(apis, ("apis",))
     problems += dependency_problems(dependencies, ("dependencies",))
-    return (*_engine(subject, engine), *_config(subject, problems), *_inference(subject))
+    lacking = () if problems else unlocked(subject, engine)
+    return (*_engine(subject, engine), *_config(subject, problems), *lacking, *_inference(subject))
 
 
 def _engine(subject: Subject, engine: Any) -> Iterator[Diagnostic]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from specforge.formats.config_json.versions import is_version
 from specforge.schemas.base import Change, Declared, Ref, Spec, VersionName
 from specforge.schemas.units import Memory
 
@@ -15,7 +16,18 @@ MODEL_NAME_PATTERN = r"^[A-Za-z一-鿿][A-Za-z0-9_\-一-鿿]*$"
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN, max_length=48)]
 Mode = Literal["object_detection", "image_processing", "predictive_analysis", "undefined"]  # a test compares with MODES
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.+-]*$", max_length=64)]
-PackageWord = Annotated[str, StringConstraints(pattern=r"^[^\s(&!'\"<>=)]+$", max_length=64)]
+PackageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=64)]
+
+
+def _version(text: str) -> str:
+    if not is_version(text):
+        raise PydanticCustomError(
+            "version", "`{text}` is not the version of a Python package, such as `1.10` or `2.0rc1`", {"text": text}
+        )
+    return text
+
+
+PackageVersion = Annotated[str, StringConstraints(max_length=64), AfterValidator(_version)]
 
 
 class Message(Spec):
@@ -52,21 +64,22 @@ class Api(Spec):
 class Package(Spec):
     """A Python package that the inference code needs."""
 
-    package_name: PackageWord
+    package_name: PackageName
     """Its name."""
 
-    package_version: PackageWord | None = None
+    package_version: PackageVersion | None = None
     """Its version; quote it: `"1.10"`."""
 
     restraint: Literal["EXACT", "ATLEAST", "ATMOST"] | None = None
-    """What the version means; if and only if there is one."""
+    """What the version means: exactly this one, it or a later one, it or an earlier one. If and only if there is a
+    version."""
 
 
 class Dependency(Spec):
     """Packages that the inference code needs."""
 
     installer: Literal["pip"] = "pip"
-    """What installs them."""
+    """What they are made for; `spec lock` finds them where pip would."""
 
     packages: Annotated[list[Package], Field(min_length=1)]
     """The packages."""
@@ -122,8 +135,8 @@ class ModelSpec(Declared):
     """What the model is asked and answers, in the words of a config.json; only with the mode `undefined`."""
 
     dependencies: Annotated[list[Dependency], Change.NEW_VERSION] = Field(default_factory=list)
-    """Python packages that the inference code needs, for the package's config.json. Replicas have what
-    `specforge.lock` says; nothing is installed beside it."""
+    """Python packages that the inference code needs where it is served. `spec lock` locks them, with those of all
+    Models of the engine, beside the model server; a plan refuses what is not locked, a replica what is not there."""
 
     metrics: Annotated[bool, Change.NEW_VERSION] = True
     """Whether the figures of the training's evaluation (accuracy, f1, precision, recall) are written into config.json;

@@ -165,7 +165,7 @@ def _diagnostics(subject: Subject, served: tuple[Wanted, ...]) -> Iterator[Diagn
             detail = f"{_ref(secret)} is not there" if seen is None or seen.problem is None else seen.problem
             hint = "set it for the `spec` command, as your CI does with its own secrets"
             yield Diagnostic(
-                "SF227", "Secret not found", detail, hint=hint, address=subject.address, path=("secrets", name)
+                "SF225", "Secret not found", detail, hint=hint, address=subject.address, path=("secrets", name)
             )
     for each in served:
         engine = engine_of(each.model)
