@@ -1,6 +1,6 @@
 """Publishing of many files into a store, against a copy that is made durable: `cp -r`, then `sync` of the file system.
 
-`python -m benchmarks.publish [FILES [BYTES]]`: so many files (20,000) of so many bytes each on average (4,000). Ours
+`python -m benchmarks.publish [FILES [BYTES]]`: so many files (5,000) of so many bytes each on average (4,000). Ours
 also takes the digest of every file and checks it, so that what is published can be found and verified.
 """
 
@@ -53,7 +53,7 @@ def measure(folder: Path, files: int, average: int) -> list[Row]:
     return [Row(f"publish, {size}", f"{ours:.2f} s, {ratio:.2f}×", f"cp -r and sync {peer:.2f} s")]
 
 
-def main(files: int = 20_000, average: int = 4_000) -> list[Row]:
+def main(files: int = 5_000, average: int = 4_000) -> list[Row]:
     """Measure, and return the row of the table."""
     with tempfile.TemporaryDirectory() as name:
         return measure(Path(name), files, average)
