@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -13,6 +14,14 @@ from pathlib import Path
 import pytest
 from docs_pages import ROOT, Document
 
+ENDING = """\
+dataset.digits V001
+training.digits V0001
+accuracy 0.99
+model.digits 0.0.1
+service.digits http://127.0.0.1:8080
+data/held-out/7/1710.png  7
+"""
 NO_INDEX = ("error[SF464]", "Failed to fetch", "error sending request")
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
@@ -74,12 +83,13 @@ def missing(shown: list[str], outputs: list[str]) -> str | None:
     return None
 
 
-def run_and_compare(name: str, work: Path, tmp_path: Path, least: int) -> None:
-    """Run the page's commands in `work` and compare; at least so many steps are expected."""
+def run_and_compare(name: str, work: Path, tmp_path: Path, least: int, port: int = 8080) -> None:
+    """Run the page's commands in `work` and compare; at least so many steps are expected. `port`: instead of 8080."""
     notes, saved = tmp_path / "notes", tmp_path / "saved"
     for each in (notes, saved):
         each.mkdir()
-    steps = steps_of(Document(name, (ROOT / name).read_text(encoding="utf-8")), saved)
+    text = (ROOT / name).read_text(encoding="utf-8").replace(":8080", f":{port}")
+    steps = steps_of(Document(name, text), saved)
     assert len(steps) >= least
     folders = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": folders, "COLUMNS": "100", "NO_COLOR": "1"}
@@ -106,11 +116,19 @@ def test_the_tour_of_the_readme_is_true(tmp_path):
     project = tmp_path / "work" / "specs" / "quickstart"
     left_out = shutil.ignore_patterns(".specforge", "data", "__pycache__")
     shutil.copytree(ROOT / "specs" / "quickstart", project, ignore=left_out)
-    command = [sys.executable, str(project / "run.py")]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    if any(word in said for word in NO_INDEX):
-        pytest.skip(f"no package index can be reached: {said}")
-    assert done.returncode == 0, said
-    assert done.stdout.endswith("dataset.digits V001\ntraining.digits V0001\naccuracy 0.99\n"), said
-    run_and_compare("README.md", tmp_path / "work", tmp_path, 20)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    about = project / "specforge.yaml"
+    about.write_text(about.read_text(encoding="utf-8").replace("8080", str(port)), encoding="utf-8")
+    try:
+        command = [sys.executable, str(project / "run.py")]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        said = done.stdout + done.stderr
+        if any(word in said for word in NO_INDEX):
+            pytest.skip(f"no package index can be reached: {said}")
+        assert done.returncode == 0, said
+        assert done.stdout.endswith(ENDING.replace("8080", str(port))), said
+        run_and_compare("README.md", tmp_path / "work", tmp_path, 20, port)
+    finally:
+        end = [sys.executable, "-m", "specforge", "destroy", "--yes"]
+        subprocess.run(end, cwd=project, capture_output=True, check=True)
