@@ -233,7 +233,7 @@ class RouteContract:
         assert routes.ask(5) == {OLD: 5}
 
     def test_a_stop_is_heard(self, routes: Routes) -> None:
-        """Asked to stop while it waits, the step ends; the next one converges."""
+        """Asked to stop while it waits, the step ends with the routes as they were; the next one converges."""
         routes.set({OLD: 100})
         token = CancelToken()
         with routes.bench.held(routes.listen), ThreadPoolExecutor(1) as pool:
@@ -242,6 +242,8 @@ class RouteContract:
             token.cancel()
             with pytest.raises(Cancelled):
                 change.result(PATIENCE)
+            assert routes.ask(20) == {OLD: 20}
+        assert routes.seen().facts["edited"] == ()
         routes.set({NEW: 100})
         assert routes.ask(5) == {NEW: 5}
 

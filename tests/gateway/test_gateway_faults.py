@@ -200,6 +200,34 @@ def test_an_edit_of_the_address_is_undone(service):
     assert service.who() == {A}
 
 
+def test_a_link_that_was_removed_is_found_and_repaired(service):
+    """The short way to a group's sockets is ours, too."""
+    service.serve(A)
+    (link,) = (service.folder.path / "up").iterdir()
+    link.unlink()
+    assert service.look().facts["edited"] == (f"up/{link.name}",)
+    service.set({A: 100})
+    assert service.look().facts["edited"] == ()
+    assert until(lambda: service.ask() == (200, A), "an answer")
+
+
+def test_an_upstream_that_was_put_in_by_hand(service):
+    """A TCP address among the replicas is seen as an edit, and gone after the step."""
+    service.serve(A)
+    file = service.folder.path / CLUSTERS
+    content = json.loads(file.read_text())
+    where = {"socket_address": {"address": "127.0.0.1", "port_value": 1}}
+    content["resources"][0]["load_assignment"]["endpoints"][0]["lb_endpoints"].append({"endpoint": {"address": where}})
+    made = file.with_name("made")
+    made.write_text(json.dumps({**content, "version_info": "mine"}))
+    made.rename(file)
+    until(lambda: len(service.admin.health()[A]) == 2, "the edit to be used")
+    assert service.look().facts["edited"] == (CLUSTERS,)
+    service.set({A: 100})
+    assert len(service.admin.health()[A]) == 1
+    assert service.who() == {A}
+
+
 @pytest.mark.parametrize("damage", ["nonsense", "[]", '{"routes.json": 5}', ""])
 def test_a_damaged_record_is_found_and_repaired(service, damage):
     """What we recorded of our files may be damaged as well."""

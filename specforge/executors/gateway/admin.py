@@ -85,7 +85,7 @@ class Admin:
                     where = inside.get("address", {}).get("socket_address")
                     error = each[state].get("details", "it was refused") if state == "error_state" else None
                     if where:
-                        found.append(Listener(Listen(where["address"], where["port_value"]), error))
+                        found.append(Listener(Listen(where["address"], where.get("port_value", 0)), error))
         return found
 
     def weights(self) -> dict[str, int]:
@@ -108,7 +108,7 @@ class Admin:
         for cluster in answer.get("cluster_statuses", ()):
             # A replica that failed a check, or was not checked yet, has a key more.
             found[cluster["name"]] = {
-                host["address"]["pipe"]["path"]: host.get("health_status") == {"eds_health_status": "HEALTHY"}
+                _socket_of(host["address"]): host.get("health_status") == {"eds_health_status": "HEALTHY"}
                 for host in cluster.get("host_statuses", ())
             }
         return found
@@ -178,6 +178,11 @@ class Admin:
                 raise SilentError("the connection broke") from error
             except (ValueError, IndexError) as error:
                 raise SilentError("the answer is none") from error
+
+
+def _socket_of(address: dict[str, Any]) -> str:
+    path = address.get("pipe", {}).get("path")
+    return str(path or json.dumps(address))  # an address that is no Unix socket was put there by hand
 
 
 def _answer(connection: socket.socket) -> tuple[int, bytes]:

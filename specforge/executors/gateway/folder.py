@@ -98,8 +98,7 @@ class RouteFolder:
         ours = self._record()
         digest = sha256(content).hexdigest()
         if digest not in ours.get(name, ()):
-            now = self.read(name)
-            kept = [] if now is None else [each for each in ours.get(name, ()) if each == sha256(now).hexdigest()]
+            kept = [each for each in ours.get(name, ()) if each == self._print(name)]
             self._write_record({**ours, name: [*kept, digest]})
         write_whole(self.path / name, content)
 
@@ -110,18 +109,25 @@ class RouteFolder:
         ours = self._record()
         if not ours:
             return (RECORD,)
-        found = []
-        for name in sorted(ours):
-            now = self.read(name)
-            if now is None or sha256(now).hexdigest() not in ours[name]:
-                found.append(name)
-        return tuple(found)
+        return tuple(name for name in sorted(ours) if self._print(name) not in ours[name])
 
-    def settle(self, contents: Mapping[str, bytes]) -> None:
-        """Record that the files have just this content, whatever was written on the way to it."""
+    def settle(self, contents: Mapping[str, bytes], groups: Collection[str]) -> None:
+        """Record that the files have just this content, and these groups links, whatever was written on the way."""
         wanted = {name: [sha256(content).hexdigest()] for name, content in contents.items()}
+        for group in groups:
+            link = f"{_LINKS}/{_link_name(group)}"
+            wanted[link] = [str(self._print(link))]
         if self._record() != wanted:
             self._write_record(wanted)
+
+    def _print(self, name: str) -> str | None:
+        """Return what tells this content of a file, or target of a link, from any other; None: it is not there."""
+        path = self.path / name
+        try:
+            content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        return sha256(content).hexdigest()
 
     def remove(self) -> None:
         """Take the folder away."""

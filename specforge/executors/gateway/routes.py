@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
 from specforge.core.errors import ExecutionError
@@ -24,6 +26,7 @@ from specforge.executors.local.pool import Pool
 from specforge.executors.replicas.supervisord import NoAnswer, Refused
 
 _TAKE_OVER = 15.0
+_GO_BACK = 5.0
 _NUDGE = 1.0
 _LOOK = 0.2
 # A request that is tried again at another replica waits 20 ms at most; in between it is in flight to nobody.
@@ -58,6 +61,8 @@ class RoutePerformer:
         self._step = step
         self._context = context
         self._weights = {str(group): int(weight) for group, weight in step.weights.items() if weight}
+        self._both: bytes | None = None
+        self._hears_stop = True
 
     def perform(self) -> Result:
         """Give the address up, start Envoy, or let the one that runs change over."""
@@ -67,16 +72,17 @@ class RoutePerformer:
             return Result()
         wanted = self._contents(listen)
         before = {name: self._folder.read(name) for name in FILES}
+        served = self.envoy.serves()
         try:
-            if self.envoy.serves():
+            if served:
                 self._change(listen, wanted)
             else:
                 self._start(listen, wanted)
         except (ExecutionError, OSError):
-            self._back_to(before)
+            self._back_to(before, served=served)
             raise
+        self._folder.settle(wanted, self._weights)
         self._folder.keep_links(self._weights)
-        self._folder.settle(wanted)
         return Result(Frozen({"address": listen.url}))
 
     def take_out(self, group: str, numbers: Collection[int]) -> None:
@@ -134,13 +140,13 @@ class RoutePerformer:
             self._folder.link(group)
         if self._folder.read(BOOTSTRAP) != wanted[BOOTSTRAP]:
             self._folder.write(BOOTSTRAP, wanted[BOOTSTRAP])  # for the next start; this process has read it
-        both = [self._folder.upstream(each) for each in (*self._weights, *left)]
-        self._put(CLUSTERS, config.clusters(both))
+        self._both = config.clusters([self._folder.upstream(each) for each in (*self._weights, *left)])
+        self._put(CLUSTERS, self._both)
         self._until_healthy()
         self._also_listen(address)
         self._put(ROUTES, wanted[ROUTES])
         self._put(LISTENERS, wanted[LISTENERS])
-        self._drained(left)
+        self._drained(left, self._step.drain)
         self._put(CLUSTERS, wanted[CLUSTERS])
 
     def _also_listen(self, address: Listen) -> None:
@@ -160,7 +166,7 @@ class RoutePerformer:
         self._folder.write(LISTENERS, content)
         self._until_listening(address, content)
 
-    def _drained(self, groups: list[str]) -> None:
+    def _drained(self, groups: list[str], seconds: float) -> None:
         """Wait until the groups have no request in flight, or their time has passed."""
         if groups:
             self._say("waiting for the last requests to the old replicas")
@@ -174,7 +180,7 @@ class RoutePerformer:
             return quiet > 1
 
         if groups:
-            self._wait(is_quiet, self._step.drain, pause=_BETWEEN_LOOKS)
+            self._wait(is_quiet, seconds, pause=_BETWEEN_LOOKS)
 
     # ---- the end ----
 
@@ -190,15 +196,25 @@ class RoutePerformer:
         self._put(LISTENERS, config.listeners([]))
         self._wait(lambda: self._admin.requests() == 0, self._step.drain, pause=_BETWEEN_LOOKS)
 
-    def _back_to(self, before: Mapping[str, bytes | None]) -> None:
-        """Have the files as they were, and no process if there was none."""
-        if not any(before.values()):
+    def _back_to(self, before: Mapping[str, bytes | None], *, served: bool) -> None:
+        """Have everything as it was: whoever is told of the failure may end the new replicas at once."""
+        if not served:
             self.envoy.end()
+        if not any(before.values()):
             self._folder.remove()
             return
-        for name, content in before.items():
+        self._hears_stop = False
+        back = [(ROUTES, before[ROUTES]), (LISTENERS, before[LISTENERS]), (CLUSTERS, before[CLUSTERS])]
+        for name, content in [(CLUSTERS, self._both), *back, (BOOTSTRAP, before[BOOTSTRAP])]:
             if content is not None and self._folder.read(name) != content:
                 self._folder.write(name, content)
+                if served and name != BOOTSTRAP:
+                    with suppress(ExecutionError, ValueError):  # what was before may have been nonsense
+                        self._wait(partial(self._is_used, name, config.version_of(content)), _GO_BACK)
+        if served:
+            with suppress(ExecutionError):
+                groups = [each for each in self._weights if each not in self._admin.weights()]
+                self._drained(groups, min(self._step.drain, _GO_BACK))
 
     # ---- telling Envoy, and waiting for it ----
 
@@ -209,8 +225,10 @@ class RoutePerformer:
             self._until_used(name, content)
 
     def _until_used(self, name: str, content: bytes) -> None:
-        version = config.version_of(content)
-        self._until(lambda: self.envoy.version(name) == version, f"`{name}`", again=(name, content))
+        self._until(partial(self._is_used, name, config.version_of(content)), f"`{name}`", again=(name, content))
+
+    def _is_used(self, name: str, version: str) -> bool:
+        return self.envoy.version(name) == version
 
     def _until_healthy(self) -> None:
         def all_answer() -> bool:
@@ -271,7 +289,9 @@ class RoutePerformer:
             if again is not None and now - nudged >= _NUDGE:
                 self._folder.write(*again)  # a queue of the kernel may have overflown: tell it once more
                 nudged = now
-            if self._context.cancel.wait(pause):
+            if not self._hears_stop:
+                time.sleep(pause)
+            elif self._context.cancel.wait(pause):
                 raise failures.cancelled(self._step.route, self._context.key.address)
 
     def _failed(self) -> ExecutionError:
