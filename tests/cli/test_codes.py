@@ -34,6 +34,6 @@ def test_rows_are_sorted_and_written_like_messages() -> None:
     """Codes ascend; titles begin with a capital letter; explanations are sentences."""
     assert list(CODES) == sorted(CODES)
     for title, explanation in CODES.values():
-        assert title[0].isupper() or title.startswith("uv ")
+        assert title[0].isupper() or title.startswith(("uv ", "`supervisor` "))
         assert not title.endswith(".")
         assert explanation.endswith(".")
