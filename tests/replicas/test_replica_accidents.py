@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from replica_tools import left, serve, supervisor_pid, supervisors, until
+from replica_tools import KEY, left, serve, supervisor_pid, supervisors, until
 
+from specforge.core.errors import Cancelled
 from specforge.core.queries import Presence
+from specforge.core.steps import EnsureReplicas
 from specforge.core.values import Run
+from specforge.executors.base import CancelToken, StepContext
 from specforge.executors.replicas.programs import program_id
 from specforge.executors.replicas.supervisord import Supervisor
 from specforge.testing import stand_in
@@ -185,3 +189,23 @@ def test_a_supervisor_that_does_not_answer_is_no_evidence(groups):
     os.kill(keeper, signal.SIGCONT)
     assert seen.presence is Presence.UNREACHABLE
     assert "did not answer" in seen.problem
+
+
+def test_asked_to_stop_while_they_drain_no_request_is_lost(groups):
+    """Replicas that were asked to end go on with what they have begun; taking them away again finishes it."""
+    groups.ensure(1, serve("ready", "hello"))
+    token = CancelToken()
+    step = EnsureReplicas(groups.place, "g", None, 0, drain=60.0)
+    with ThreadPoolExecutor(2) as pool:
+        answer = pool.submit(groups.call, 1, "/slow")
+        until(lambda: len(os.listdir(f"/proc/{groups.pids()[1]}/task")) > 1, "the request to be begun")
+        doing = pool.submit(groups.executor.perform, step, StepContext(KEY, groups.recorder, token))
+        until(lambda: any("last requests" in text for text in groups.recorder.texts("state")), "it to drain")
+        token.cancel()
+        with pytest.raises(Cancelled):
+            doing.result(30)
+        assert groups.states() == ["stopped"]
+        (groups.pool / "groups" / "g" / "finish").touch()
+        assert answer.result(30) == (200, "hello")
+    groups.take_away()
+    assert groups.look().presence is Presence.ABSENT

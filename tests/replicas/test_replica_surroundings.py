@@ -200,6 +200,7 @@ def test_programs_are_kept_up_by_name(groups):
     asked = programs.Program("gateway/r", tuple(words), folder, {"A": "1"}, folder / "log" / "r.log", 1)
     assert programs.is_as_asked(pool, asked)
     assert not programs.is_as_asked(pool, programs.Program("gateway/r", ("other",), folder, {}, asked.log, 1))
+    until(lambda: programs.log_tail(asked.log) == "up", "its first line")
     os.kill(first.pid, 9)
     again = until(lambda: (found := programs.look_at_program(pool, "gateway/r")).exits and found, "another start")
     assert again.ended is not None

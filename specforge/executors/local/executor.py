@@ -47,12 +47,8 @@ class LocalExecutor:
         pool = self._pool(place)
         answers: dict[Query, Seen] = {}
         groups = [query for query in queries if isinstance(query, LookAtReplicas)]
-        if groups:
-            from specforge.executors.replicas.look import look
-
-            answers.update(look(pool, groups, deadline))
         for query in queries:
-            if query in answers:
+            if isinstance(query, LookAtReplicas):
                 continue
             if until is not None and time.monotonic() > until:
                 answers[query] = unreachable("there was no time left to ask")
@@ -61,6 +57,10 @@ class LocalExecutor:
                 answers[query] = self._answer(pool, query)
             except (OSError, ValueError) as error:
                 answers[query] = unreachable(str(error))
+        if groups:  # all at once, and last: a supervisor that hangs uses up the time
+            from specforge.executors.replicas.look import look
+
+            answers.update(look(pool, groups, None if until is None else until - time.monotonic()))
         return answers
 
     def preflight(self, place: Place, steps: Sequence[Step], deadline: float | None) -> Sequence[Diagnostic]:

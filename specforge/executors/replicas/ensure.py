@@ -70,6 +70,8 @@ class GroupPerformer:
 
     def _have(self, run: Run) -> list[dict[str, Any]]:
         step, group = self._step, self._group
+        if self._context.cancel.cancelled:
+            raise failures.cancelled(self._context.key)
         python = own_python()
         if run.toolchain is not None:
             python = str(ensure_toolchain(self._surroundings.cache, run.toolchain, self._context))

@@ -38,7 +38,7 @@ def no_answer(key: Key, why: str) -> ExecutionError:
 
 def cancelled(key: Key) -> Cancelled:
     """Return what is raised when a stop was asked for; what was started is left as it is."""
-    detail = f"step `{key.step}` of {key.address} was stopped before its replicas were ready"
+    detail = f"step `{key.step}` of {key.address} was stopped before its replicas were as wanted"
     return Cancelled(Diagnostic("SF441", "Cancelled", detail, address=key.address))
 
 

@@ -220,7 +220,8 @@ def stop_programs(
 ) -> None:
     """End these programs; see `stop_program`. Supervisor itself ends when none is left.
 
-    `waiting` is told whenever the number of those that still run changes. Asked to stop meanwhile, it forces the rest.
+    `waiting` is told whenever the number of those that still run changes. Raises NoAnswer if asked to stop meanwhile:
+    they end by themselves, and are to be ended once more.
     """
     supervisor = Supervisor(pool.folder)
     kept = look_at_programs(pool) or {}
@@ -232,19 +233,24 @@ def stop_programs(
             _silently(supervisor, "stopProcess", (_NOT_RUNNING, _BAD_NAME), key, False)
     unkept = [card for card in ours if card["pid"] not in {each.pid for each in kept.values()}]
     processes.ask_to_end(unkept)
-    _wait_for(ours, grace, cancel, waiting)
+    if not _wait_for(ours, grace, cancel, waiting):
+        raise NoAnswer("it was not waited for the end of all of them")
     processes.kill_all(cards, pool.folder)
     with supervisor.changing():
         _forget(supervisor, keys)
 
 
-def _wait_for(cards: Sequence[Card], grace: float, cancel: CancelToken | None, waiting: Callable[[int], None]) -> None:
+def _wait_for(cards: Sequence[Card], grace: float, cancel: CancelToken | None, waiting: Callable[[int], None]) -> bool:
+    """Wait until they have ended or the time is over; return False if asked to stop before."""
     until, before = time.monotonic() + grace, 0
-    while (left := processes.count(cards)) and time.monotonic() < until and not (cancel and cancel.cancelled):
+    while (left := processes.count(cards)) and time.monotonic() < until:
         if left != before:
             waiting(left)
             before = left
+        if cancel is not None and cancel.cancelled:
+            return False
         time.sleep(_POLL)
+    return True
 
 
 def _forget(supervisor: Supervisor, keys: Iterable[str]) -> None:
