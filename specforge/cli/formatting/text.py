@@ -49,7 +49,7 @@ def formatted(text: str, file: str, order_of: OrderOf) -> str:
     if not plain.endswith("\n") and _same(before, plain + "\n", file):
         plain += "\n"
     made = laid_out(ordered(plain, order_of))
-    if not _same(before, made, file) or sorted(comments_of(plain)) != sorted(comments_of(made)):
+    if made != plain and not (_same(before, made, file) and sorted(comments_of(plain)) == sorted(comments_of(made))):
         detail = f"`{file}` could not be laid out without a change of what it says; it is left alone"
         raise ConfigError(Diagnostic("SF157", "Not formatted", detail, hint=HINT, span=Span(file, 1, 1, 1, 1)))
     return made.replace("\n", end)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 from specforge.loading.yaml_reader import parser_of
 
 _COMMENT = re.compile(r"#[^\n\x85\u2028\u2029]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token of the YAML scanner.
 
     `kind` is the scanner's word for it (`Scalar`, `BlockEntry`, …); `start` and `end` are offsets in the text, equal
@@ -41,16 +41,20 @@ class Token:
 
 def tokens_of(text: str) -> Iterator[Token]:
     """Give the tokens of a text that the reader accepts; its lines end in a newline only."""
-    scanner = parser_of(text)
-    while True:
-        token = scanner.get_token()
-        if token is None:
-            return
-        begin, end = token.start_mark, token.end_mark
-        kind = type(token).__name__.removesuffix("Token")
-        style = (getattr(token, "style", None) or "") if kind == "Scalar" else ""
-        value = token.value if kind in ("Scalar", "Anchor", "Alias") else ""
-        yield Token(kind, begin.index, end.index, begin.line, begin.column, value, style)
+    get = parser_of(text).get_token
+    while (token := get()) is not None:
+        begin, kind = token.start_mark, _kind(token.__class__)
+        value = style = ""
+        if kind == "Scalar":
+            value, style = token.value, token.style or ""
+        elif kind in ("Anchor", "Alias"):
+            value = token.value
+        yield Token(kind, begin.index, token.end_mark.index, begin.line, begin.column, value, style)
+
+
+@cache
+def _kind(token: type) -> str:
+    return token.__name__.removesuffix("Token")
 
 
 def comments_of(text: str) -> list[str]:
