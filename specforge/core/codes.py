@@ -157,7 +157,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF449": ("The pool cannot be used", "The pool's folder or machine does not allow what jobs need."),
     "SF450": ("The replicas are not ready", "They end while they start, or do not answer in time; their log is shown."),
     "SF451": (
-        "supervisor is missing",
+        "`supervisor` is missing",
         "Replicas are kept up by supervisor; `pip install 'specforge[serve]'` brings it.",
     ),
     "SF452": ("Supervisor does not work", "It cannot be started or asked; its log in the pool's folder says more."),
