@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from small_project import Spec
 
 from specforge.cli import completion
 
+Bash = Callable[..., list[str]]
 SCRIPT = """
 source <(spec --show-completion)
 complete -p spec >&2
@@ -22,7 +24,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 @pytest.fixture(name="bash")
-def _bash(project: Path, tmp_path: Path):
+def _bash(project: Path, tmp_path: Path) -> Bash:
     """Return a function that gives what a bash completes after these words, the last of which is begun."""
     command = tmp_path / "bin" / "spec"
     command.parent.mkdir()
@@ -45,7 +47,7 @@ def _bash(project: Path, tmp_path: Path):
     return run
 
 
-def test_a_real_bash_completes(bash, project: Path) -> None:
+def test_a_real_bash_completes(bash: Bash, project: Path) -> None:
     """Commands, options, addresses from the files, environments; nothing and no noise outside of a project."""
     assert bash("dri") == ["drift"]
     assert bash("drift", "--form") == ["--format"]

@@ -72,6 +72,7 @@ CASES = {
     ),
     "comments only": ("\n# one\n\n\n   # two\n", "# one\n\n# two\n"),
     "nothing": ("", ""),
+    "a byte order mark": ("\ufeffa:   1\n", "\ufeffa: 1\n"),
     "explicit keys": ("? a\n: 1\n", "? a\n: 1\n"),
     "empty values": ("a:\nb: {c: , d: }\ne: []\nf: [ ]\n", "a:\nb: {c: , d: }\ne: []\nf: []\n"),
     "ends of documents": ("a: 1\n...\n# c\n--- # d\nb: 2\n", "a: 1\n...\n# c\n--- # d\nb: 2\n"),

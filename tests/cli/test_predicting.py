@@ -60,6 +60,10 @@ def answering(content: object, status: int = 200, *, closes: bool = False) -> Re
     return reply
 
 
+def done(_: object) -> None:
+    """Answer nothing."""
+
+
 @pytest.fixture(name="server")
 def _server() -> Iterator[Server]:
     made = Server()
@@ -151,7 +155,7 @@ def test_broken_connections(server: Server, tmp_path: Path) -> None:
     server.reply = half
     [answer] = Client(server.url, 10).answers(pictures(tmp_path, 1))
     assert answer.error.startswith("the connection broke: ")
-    server.reply = lambda *_: go.wait(20) and None
+    server.reply = lambda *_: done(go.wait(20))
     [late] = Client(server.url, 0.05).answers(pictures(tmp_path, 1))
     go.set()
     assert late.error == "no answer within 0.05 s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import jsonschema
@@ -92,9 +93,10 @@ def test_text_in_colour_says_the_same() -> None:
     assert max(map(len, narrow)) <= 66
 
 
-def schema() -> dict:
+def schema() -> dict[str, Any]:
     """Return the JSON Schema that the page shows."""
-    return json.loads(PAGE.read_text(encoding="utf-8").partition("```json\n")[2].partition("```")[0])
+    found: dict[str, Any] = json.loads(PAGE.read_text(encoding="utf-8").partition("```json\n")[2].partition("```")[0])
+    return found
 
 
 @pytest.mark.parametrize("report", [CALM, NOTHING, FULL, STRANGE])

@@ -41,6 +41,8 @@ def formatted(text: str, file: str, order_of: OrderOf) -> str:
 
     Line ends stay those of the first line. `file` is the file's name in messages.
     """
+    if text.startswith(MARK):
+        return MARK + formatted(text.removeprefix(MARK), file, order_of)
     end = "\r\n" if text[: text.find("\n") + 1].endswith("\r\n") else "\n"
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     before = read(plain, file)
@@ -55,6 +57,8 @@ def formatted(text: str, file: str, order_of: OrderOf) -> str:
     return made.replace("\n", end)
 
 
+MARK = "\ufeff"
+"""What editors of Windows write before a text in UTF-8."""
 HINT = "this is a bug in specforge: please report it with the file"
 
 
