@@ -67,6 +67,10 @@ CODES: Mapping[str, tuple[str, str]] = {
     "SF204": ("Unknown address", "`--target` or `--replace` names nothing that is declared or recorded."),
     "SF205": ("Nothing to replace", "`--replace` is for what is made: artifacts."),
     "SF206": ("The plan is stale", "The state has moved on since the plan was made; nothing was done."),
+    "SF207": (
+        "A pinned version is lost",
+        "Its data are gone from the store, and what is declared now would make another version.",
+    ),
     "SF210": ("File or folder not found", "A source, a code folder or a boot file is not there."),
     "SF211": ("No pictures", "The source of a Dataset has no file that counts."),
     "SF212": ("Empty class folder", "A label's folder has no pictures."),

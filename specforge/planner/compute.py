@@ -52,6 +52,7 @@ def plan(
     else:
         for address in (each for each in graph.order if each in scope) if options.targets else graph.order:
             planning.settled[address] = _settle(planning, address)
+        planning.refuse_lost_pins()
         gone = [each for each in state.resources if each not in project.resources]
         taken_away = removals(planning, [each for each in gone if each in options.targets or not options.targets])
     runs = _runs_in_flight(planning, {each.address for each in taken_away})

@@ -8,7 +8,7 @@ from typing import Any
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity
-from specforge.core.queries import FindVersion, Presence, Query, Seen
+from specforge.core.queries import FindVersion, LookAtArtifact, Presence, Query, Seen
 from specforge.core.state import Resource, State, Version
 from specforge.core.steps import place_of_step
 from specforge.core.values import EMPTY, Place, VersionSeries
@@ -98,6 +98,7 @@ class Planning:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
     unreachable: dict[Place, tuple[str, list[Address]]] = field(default_factory=dict)
+    lost_pins: list[tuple[Edge, Place, Version]] = field(default_factory=list)
 
     def ask(self, query: Query) -> Seen | None:
         """Return the answer, or note the question and return None."""
@@ -173,8 +174,8 @@ class Planning:
         known = None if record is None else record.version(edge.version)
         if edge.target not in self.project.resources:
             self._warn_undeclared(edge)
-        if known is not None:
-            return Settled(None, version_outputs(record.place if record else None, known))
+        if record is not None and known is not None:
+            return self._kept_version(edge, record, known)
         store = self._store_for(edge)
         kind = self.project.kinds.by_prefix[edge.target.kind]
         if store is None or edge.version is None or kind.version_pattern is None:
@@ -198,6 +199,31 @@ class Planning:
             )
             return Settled(None, blocked=f"there is no {edge.target}@{edge.version}")
         return Settled(None, found_outputs(store, seen, str(seen.facts.get("identity")), edge.version))
+
+    def _kept_version(self, edge: Edge, record: Resource, known: Version) -> Settled:
+        """Resolve a pinned version that is recorded; that its data are gone is noted, see `refuse_lost_pins`."""
+        if record.place is not None:
+            seen = self.ask(LookAtArtifact(record.place, known.identity, known.build))
+            if seen is None:
+                return UNSETTLED
+            if seen.presence is Presence.ABSENT:
+                self.lost_pins.append((edge, record.place, known))
+        return Settled(None, version_outputs(record.place, known))
+
+    def refuse_lost_pins(self) -> None:
+        """Refuse what is pinned and lost, unless just that is made again: known once all is settled."""
+        for edge, place, known in self.lost_pins:
+            change = self.settled.get(edge.target, UNSETTLED).change
+            if change is not None and any(each.identity == known.identity for each in change.parts):
+                continue
+            detail = f"the data of {edge.target}@{edge.version} are gone from {place}, and {edge.source} needs them"
+            declared = edge.target in self.project.resources
+            why = "is declared otherwise by now" if declared else "is no longer declared"
+            hint = (
+                f"{edge.target} {why}, so it is not made again: leave `@{edge.version}` out, pin another version, or "
+                "bring back what it was made from"
+            )
+            self.refuse(edge.source, "SF207", "A pinned version is lost", detail, hint=hint, path=edge.field)
 
     def _warn_undeclared(self, edge: Edge) -> None:
         self.diagnostics.append(
