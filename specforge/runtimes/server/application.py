@@ -20,7 +20,6 @@ from specforge.runtimes.server.problems import Header, Problem, later
 from specforge.runtimes.server.reading import check, read_request, uuid_of
 from specforge.runtimes.server.worker import Worker
 
-BODY_SECONDS = 300.0
 BUFFERS = 8
 """How many bodies of the largest size are held in memory while they arrive, at most."""
 
@@ -167,31 +166,27 @@ class Application:
         return Problem(413, said, [(b"connection", b"close")])
 
     async def _read(self, call: Call, receive: Receive) -> bytes:
-        """Return the body; raises Problem if it is too large, too slow, or there is no room for it, Gone."""
+        """Return the body; raises Problem if it is too large or there is no room for it, Gone if it ends too early.
+
+        That it goes on is the connection's care.
+        """
         chunks: list[bytes] = []
-        begun, patience = asyncio.get_running_loop().time(), self._settings.patience
         try:
-            async with asyncio.timeout(patience) as limit:
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Gone
-                    chunk: bytes = message["body"]
-                    chunks.append(chunk)
-                    call.received += len(chunk)
-                    self._buffered += len(chunk)
-                    if call.received > self._settings.body:
-                        raise self._too_large(call.received)
-                    if not message["more_body"]:
-                        call.body_read = True
-                        return chunk if len(chunks) == 1 else b"".join(chunks)
-                    if self._buffered > BUFFERS * self._settings.body:
-                        raise Problem(503, "too many requests arrive at once", [later(1), (b"connection", b"close")])
-                    now = asyncio.get_running_loop().time()
-                    limit.reschedule(min(now + patience, begun + BODY_SECONDS))
-        except TimeoutError:
-            said = f"the body came too slowly: {call.received:,} bytes so far"
-            raise Problem(408, said, [(b"connection", b"close")]) from None
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                chunk: bytes = message["body"]
+                chunks.append(chunk)
+                call.received += len(chunk)
+                self._buffered += len(chunk)
+                if call.received > self._settings.body:
+                    raise self._too_large(call.received)
+                if not message["more_body"]:
+                    call.body_read = True
+                    return chunk if len(chunks) == 1 else b"".join(chunks)
+                if self._buffered > BUFFERS * self._settings.body:
+                    raise Problem(503, "too many requests arrive at once", [later(1), (b"connection", b"close")])
         finally:
             self._buffered -= call.received
 

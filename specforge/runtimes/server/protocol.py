@@ -11,18 +11,23 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from specforge.runtimes.server.problems import Problem
 
 HEAD_BYTES = 64 * 1024
+BODY_SECONDS = 300.0
 CONNECTIONS = 4096
 """How many connections are kept open; where the system gives fewer descriptors, fewer (see `process`)."""
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. It costs next to nothing while it is idle; a head that does not come to its end is cut off."""
+    """One connection. It costs next to nothing while it is idle; a head or a body that does not go on is cut off.
+
+    A request that comes in one piece, as most do, starts no timer.
+    """
 
     patience = 20.0
     most = CONNECTIONS
 
-    _reading_head = True
-    _head = 0
+    _part = "head"
+    _size = 0
+    _deadline = 0.0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -31,7 +36,7 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self.most:
             self._refuse(Problem(503, "too many connections"))
             return
-        self._timer = self.loop.call_later(self.patience, self._slow)
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -39,37 +44,60 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; while they are a head, they are counted and have to come soon."""
+        """Take bytes; those of a head are counted, and what is not yet whole has to go on soon."""
         if self.transport.is_closing():
             return
         super().data_received(data)
-        if not self._reading_head or self.transport.is_closing():
+        if not self._part or self.transport.is_closing():
             return
-        self._head += len(data)
-        if self._head > HEAD_BYTES:
+        self._size += len(data)
+        if self._part == "body":
+            self._wait()
+        elif self._size > HEAD_BYTES:
             self._refuse(Problem(431, f"the request's head is larger than {HEAD_BYTES:,} bytes"))
         elif self._timer is None:
-            self._timer = self.loop.call_later(self.patience, self._slow)
+            self._wait()
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._reading_head, self._head = True, 0
+        self._part, self._size, self._deadline = "head", 0, 0.0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """A head is whole."""
-        self._reading_head = False
+        """A head is whole, a body begins."""
+        self._part, self._deadline = "body", 0.0
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        self._part = ""
+        self._stop_timer()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is out; what was sent after its request has its turn, and its time."""
+        super().on_response_complete()
+        if self._part == "body" and not self.transport.is_closing():
+            self._wait()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
         self._refuse(Problem(400, msg))
 
+    def _wait(self) -> None:
+        """Give the caller some time for the next bytes; none while it waits for an answer itself."""
+        self._stop_timer()
+        if self.pipeline:
+            return
+        now = self.loop.time()
+        self._deadline = self._deadline or now + BODY_SECONDS
+        self._timer = self.loop.call_later(min(self.patience, self._deadline - now), self._slow)
+
     def _slow(self) -> None:
         self._timer = None
-        if not self.transport.is_closing() and self._reading_head:
-            self._refuse(Problem(408, f"the request's head did not come within {self.patience:g} s"))
+        if self._part and not self.transport.is_closing():
+            self._refuse(Problem(408, f"the request's {self._part} did not come in time"))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
