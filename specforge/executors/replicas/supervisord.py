@@ -22,6 +22,7 @@ from typing import Any
 
 from specforge.executors.base import CancelToken
 from specforge.executors.files import write_whole
+from specforge.executors.replicas import xml_rpc
 from specforge.runtimes.job.slots import is_locked, open_lock, try_lock
 
 PATIENCE = 15.0
@@ -31,9 +32,10 @@ _LOG_LIMIT = 1 << 20
 _MOST_FILES = 8192
 _ENDING = 6  # supervisor's own number for this
 
-# The parent ends at once, so that supervisord is nobody's child who would have to wait for it.
+# The parent ends at once, so that supervisord is nobody's child who would have to wait for it. The card's time says when
+# it was last alive: nobody else notes the end of one that is killed.
 _BOOT = """\
-import json, os, sys
+import json, os, signal, sys
 os.chdir(sys.argv[1])
 if os.fork():
     os._exit(0)
@@ -45,6 +47,13 @@ card = {"pid": os.getpid(), "start": int(text[text.rindex(b")") + 2:].split()[19
 with open("card.new", "w") as file:
     json.dump(card, file)
 os.replace("card.new", "card.json")
+def beat(*_):
+    try:
+        os.utime("card.json")
+    except OSError:
+        return
+signal.signal(signal.SIGALRM, beat)
+signal.setitimer(signal.ITIMER_REAL, 5, 5)
 sys.path.append(sys.argv[2])
 sys.argv[:] = ["supervisord", "-n", "-c", "/proc/self/cwd/supervisord.conf"]
 from supervisor.supervisord import main
@@ -72,7 +81,17 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [include]
 files=/proc/self/cwd/programs/*.conf
 """
-_OWN_FILES = ("supervisord.conf", "supervisord.pid", "socket", "card.json", "launch.py", "python", "stderr")
+_BEFORE = "card.before.json"
+_OWN_FILES = (
+    "supervisord.conf",
+    "supervisord.pid",
+    "socket",
+    "card.json",
+    _BEFORE,
+    "launch.py",
+    "python",
+    "stderr",
+)
 
 
 class NoAnswer(OSError):
@@ -110,6 +129,13 @@ class Supervisor:
         except (FileNotFoundError, ValueError):
             return None
         return card
+
+    def last_seen(self) -> float | None:
+        """Return when one that was killed was last alive, to about five seconds; None: none was."""
+        try:
+            return (self.folder / (_BEFORE if self.is_alive() else "card.json")).stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     @contextlib.contextmanager
     def changing(self, cancel: CancelToken | None = None) -> Iterator[None]:
@@ -164,18 +190,16 @@ class Supervisor:
 
         One that is about to start, or to end, is waited for, `patience` seconds at most.
         """
-        from xmlrpc import client  # costs more to load than all the rest of this module
-
-        body = client.dumps(arguments, f"supervisor.{method}").encode()
+        body = xml_rpc.call(f"supervisor.{method}", arguments)
         until = time.monotonic() + patience
         while True:
             try:
-                return client.loads(self._ask(body, max(until - time.monotonic(), _POLL)).decode())[0][0]
+                return xml_rpc.answer(self._ask(body, max(until - time.monotonic(), _POLL)))
             except TimeoutError:
                 raise NoAnswer(f"supervisor did not answer within {patience:g} s") from None
-            except client.Fault as fault:
-                if fault.faultCode != _ENDING:
-                    raise Refused(fault.faultCode, fault.faultString) from None
+            except xml_rpc.Fault as fault:
+                if fault.code != _ENDING:
+                    raise Refused(fault.code, fault.words) from None
                 why = "it is about to end"
             except OSError as error:
                 why = (error.strerror or str(error)).lower()
@@ -204,7 +228,9 @@ class Supervisor:
         """Write what it reads, and clear away what an earlier one kept up: whoever wants that will ask for it."""
         for stale in self.programs.glob("*.conf"):
             stale.unlink()
-        for name in ("socket", "card.json", "stderr"):
+        if (self.folder / "card.json").exists():
+            (self.folder / "card.json").rename(self.folder / _BEFORE)
+        for name in ("socket", "stderr"):
             (self.folder / name).unlink(missing_ok=True)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         files = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
