@@ -58,13 +58,18 @@ def test_replicas_that_outlive_their_supervisor_are_seen_and_replaced(groups):
     """They go on answering, the group is absent because nobody keeps it, and the next command cleans up."""
     groups.ensure(2)
     before = groups.pids()
+    alive = (groups.pool / "supervisor" / "card.json").stat().st_mtime
+    until(lambda: (groups.pool / "supervisor" / "card.json").stat().st_mtime > alive, "a sign of life")
     os.kill(supervisor_pid(groups.pool), signal.SIGKILL)
     until(lambda: groups.look().presence is Presence.ABSENT, "its end to be seen")
     seen = groups.look()
     assert "2 of its processes run" in seen.problem
     assert {each["pid"] for each in seen.facts["replicas"]} == set(before.values())
-    assert seen.since is not None
+    assert seen.since > alive
     assert groups.call() == (200, "")
+    groups.ensure(1, group="other")
+    assert groups.look().since == seen.since
+    groups.take_away("other")
     groups.ensure(2)
     assert sorted(groups.pids()) == [1, 2]
     assert set(groups.pids().values()).isdisjoint(before.values())

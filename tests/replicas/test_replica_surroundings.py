@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from replica_tools import KEY, Groups, call, left, serve, supervisors, until
+from replica_tools import KEY, call, left, serve, supervisors, until
 
 from specforge.core.diagnostics import Severity
 from specforge.core.errors import ExecutionError
@@ -16,9 +16,11 @@ from specforge.core.queries import LookAtPlace, Presence
 from specforge.core.steps import EnsurePlace, EnsureReplicas
 from specforge.core.values import Frozen, JobInput, Limits, Run
 from specforge.executors.base import StepContext
+from specforge.executors.local.settings import LocalSettings
 from specforge.executors.replicas import programs
 from specforge.executors.replicas.logs import time_of
 from specforge.executors.replicas.supervisord import NoAnswer, Refused, Supervisor
+from specforge.testing import stand_in
 
 PRINTS = """
 import runpy, sys
@@ -85,11 +87,9 @@ def test_inputs_are_copies_that_cannot_be_changed(groups):
     assert call(groups.pool / "groups" / "g", 2, "/in/model/model/m.txt") == (200, "weights")
 
 
-def test_logs_are_rotated(tmp_path):
+def test_logs_are_rotated(groups):
     """Of a flood the latest is kept, within the pool's allowance; the lines are given in order."""
-    from specforge.testing import stand_in
-
-    groups = Groups(tmp_path / "p", log_limit=1 << 20)
+    groups.place = LocalSettings(log_limit=1 << 20).place("here")
     run = Run(("@python", "-I", "-S", "-c", PRINTS, stand_in.__file__, "20000", "@socket", "ready"))
     groups.ensure(1, run)
     until(lambda: groups.texts()[-1] == "last", "the end of the log")

@@ -24,9 +24,9 @@ def look_at_routes(pool: Pool, route: str) -> Seen:
     try:
         addresses, weights = admin.listeners(), admin.weights()
     except SilentError as error:
+        if admin.pid() != pid:
+            return _dead(pool, folder)  # it ended between the two looks
         return unreachable(f"the gateway of `{route}` (process {pid}) does not answer: {error}")
-    except OSError:
-        return _dead(pool, folder)  # it ended between the two looks
     started = _started(pid)
     in_use = [each.address for each in addresses if each.error is None]
     if not in_use:
@@ -45,10 +45,12 @@ def look_at_routes(pool: Pool, route: str) -> Seen:
 
 def _dead(pool: Pool, folder: RouteFolder) -> Seen:
     from specforge.executors.replicas import programs
+    from specforge.executors.replicas.supervisord import Supervisor
 
     kept = programs.look_at_program(pool, folder.program)
     if kept is None:
-        return Seen(Presence.ABSENT, problem="nobody keeps its gateway up")
+        since = Supervisor(pool.folder).last_seen()
+        return Seen(Presence.ABSENT, since=since, problem="nobody keeps its gateway up")
     words = {"starting": "is about to be started again", "failed": "ends again and again", "stopped": "was stopped"}
     return Seen(Presence.ABSENT, since=kept.ended, problem=f"its gateway {words.get(kept.state, 'starts')}")
 

@@ -206,7 +206,7 @@ class GroupPerformer:
     def _end_surplus(self) -> None:
         surplus = [number for number in self._group.numbers() if number > self._step.count]
         if surplus:
-            from specforge.executors.gateway.leaving import take_out
+            from specforge.executors.gateway.routes import take_out
 
             take_out(self._pool, self._step.group, surplus, self._context)
             self._stop(surplus)

@@ -14,7 +14,7 @@ from specforge.executors.replicas import programs
 from specforge.executors.replicas.group import Group
 from specforge.executors.replicas.probe import Probe, ask
 from specforge.executors.replicas.programs import Kept, program_id
-from specforge.executors.replicas.supervisord import PATIENCE, NoAnswer
+from specforge.executors.replicas.supervisord import PATIENCE, NoAnswer, Supervisor
 
 _PROBE_SECONDS = 2.0
 
@@ -103,7 +103,8 @@ def _absent(group: Group, request: Mapping[str, Any] | None) -> Seen:
     facts = {"wanted": 0, "ready": 0, "replicas": left}
     some = f"{len(left)} of its processes run" + ("s" if len(left) == 1 else "")
     problem = f"{some}, and nobody would start them again" if left else None
-    return Seen(Presence.ABSENT, facts=frozen(facts), since=group.last_sign(), problem=problem)
+    since = group.last_sign() if request is None else Supervisor(group.pool.folder).last_seen() or group.last_sign()
+    return Seen(Presence.ABSENT, facts=frozen(facts), since=since, problem=problem)
 
 
 def _left_over(group: Group, number: int) -> dict[str, Any] | None:

@@ -32,8 +32,8 @@ _LOG_LIMIT = 1 << 20
 _MOST_FILES = 8192
 _ENDING = 6  # supervisor's own number for this
 
-# The parent ends at once, so that supervisord is nobody's child who would have to wait for it. The card's time says when
-# it was last alive: nobody else notes the end of one that is killed.
+# The parent ends at once, so that supervisord is nobody's child who would have to wait for it. The card's time says
+# when it was last alive: nobody else notes the end of one that is killed.
 _BOOT = """\
 import json, os, signal, sys
 os.chdir(sys.argv[1])
