@@ -17,8 +17,8 @@ from specforge.core.serving import Listen
 from specforge.core.steps import SetRoutes
 from specforge.core.values import EMPTY
 from specforge.executors.gateway import failures
-from specforge.executors.gateway.binary import find_envoy
 from specforge.executors.gateway.config import ADMIN, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, version_of
+from specforge.executors.gateway.envoy import find_envoy
 from specforge.executors.gateway.folder import FILES, RECORD
 from specforge.executors.replicas.programs import look_at_program
 from specforge.executors.replicas.supervisord import Supervisor

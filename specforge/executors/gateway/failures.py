@@ -69,7 +69,7 @@ def not_kept_up(route: str, why: str, address: Address) -> ExecutionError:
 
 def not_taken(route: str, what: str, log: Path, address: Address) -> ExecutionError:
     """Return the error for an Envoy that runs but does not do what it is told."""
-    detail = f"the gateway of `{route}` did not take over {what} in time"
+    detail = f"the gateway of `{route}` did not take over {what}"
     hint = f"apply again; its log is `{log}`"
     return ExecutionError(
         Diagnostic("SF482", "The gateway does not follow", detail, hint=hint, address=address), log=last_words(log)
@@ -78,7 +78,8 @@ def not_taken(route: str, what: str, log: Path, address: Address) -> ExecutionEr
 
 def nobody_answers(route: str, group: str, count: int, address: Address) -> ExecutionError:
     """Return the error for a group to which no requests can be led."""
-    found = "has no replica" if count == 0 else f"has {count} replicas, and none is healthy"
+    known = {0: "has no replica", 1: "has one replica, which is not healthy"}
+    found = known.get(count, f"has {count} replicas, and none is healthy")
     detail = f"the routes of `{route}` were left as they were: group `{group}` {found}"
     hint = "its log says why; apply again when the replicas are ready"
     return ExecutionError(Diagnostic("SF483", "Nobody would answer", detail, hint=hint, address=address))

@@ -6,9 +6,10 @@ before the routes name them, and the groups that are left stay known until their
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NoReturn
 
@@ -36,8 +37,8 @@ _BETWEEN_LOOKS = 0.05
 def set_routes(pool: Pool, step: SetRoutes, context: StepContext) -> Result:
     """Perform the step; raises ExecutionError, with the routes as they were, and Cancelled when asked to stop."""
     folder = RouteFolder(pool, step.route)
-    performer = RoutePerformer(pool, folder, step, context)
-    try:
+    performer = _Performer(pool, folder, step, context)
+    with _in_words(folder, context):
         if not step.weights and not folder.leaves_traces():
             performer.envoy.end()  # a kill may have left it behind
             return Result()
@@ -45,13 +46,42 @@ def set_routes(pool: Pool, step: SetRoutes, context: StepContext) -> Result:
             if not held:
                 raise failures.cancelled(step.route, context.key.address)
             return performer.perform()
+
+
+@contextmanager
+def _in_words(folder: RouteFolder, context: StepContext) -> Iterator[None]:
+    """Have what goes wrong be an ExecutionError."""
+    route, address = folder.route, context.key.address
+    try:
+        yield
     except (NoAnswer, Refused) as error:
-        raise failures.not_kept_up(step.route, str(error), context.key.address) from error
+        raise failures.not_kept_up(route, str(error), address) from error
+    except SilentError as error:
+        raise failures.not_taken(route, f"what it was told ({error})", folder.path / LOG, address) from error
     except OSError as error:
-        raise failures.no_room(step.route, error, context.key.address) from error
+        raise failures.no_room(route, error, address) from error
 
 
-class RoutePerformer:
+def take_out(pool: Pool, group: str, numbers: Collection[int], context: StepContext) -> None:
+    """Lead no new request to these replicas of the group, whatever route it belongs to; returns when none will come.
+
+    What they were asked before is theirs to answer. Raises ExecutionError, Cancelled when asked to stop.
+    """
+    try:
+        routes = sorted(each for each in os.listdir(pool.folder / "routes") if not each.startswith("."))
+    except FileNotFoundError:
+        return
+    for route in routes:
+        folder = RouteFolder(pool, route)
+        # What a step would say of these routes is not known here, and not needed: they stay as they are.
+        nothing = SetRoutes(pool.place, route, None, Frozen())
+        with _in_words(folder, context), folder.fence(context.cancel) as held:
+            if not held:
+                raise failures.cancelled(route, context.key.address)
+            _Performer(pool, folder, nothing, context).take_out(group, numbers)
+
+
+class _Performer:
     """One performance, behind the fence."""
 
     def __init__(self, pool: Pool, folder: RouteFolder, step: SetRoutes, context: StepContext) -> None:
@@ -78,7 +108,7 @@ class RoutePerformer:
                 self._change(listen, wanted)
             else:
                 self._start(listen, wanted)
-        except (ExecutionError, OSError):
+        except (ExecutionError, SilentError, OSError):
             self._back_to(before, served=served)
             raise
         self._folder.settle(wanted, self._weights)
@@ -209,10 +239,11 @@ class RoutePerformer:
             if content is not None and self._folder.read(name) != content:
                 self._folder.write(name, content)
                 if served and name != BOOTSTRAP:
-                    with suppress(ExecutionError, ValueError):  # what was before may have been nonsense
+                    # What was before may have been nonsense that somebody wrote.
+                    with suppress(ExecutionError, ValueError, KeyError, TypeError):
                         self._wait(partial(self._is_used, name, config.version_of(content)), _GO_BACK)
         if served:
-            with suppress(ExecutionError):
+            with suppress(ExecutionError, SilentError):
                 groups = [each for each in self._weights if each not in self._admin.weights()]
                 self._drained(groups, min(self._step.drain, _GO_BACK))
 
