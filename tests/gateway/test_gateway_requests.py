@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import threading
@@ -120,6 +121,12 @@ def test_a_replica_that_ends_is_taken_out_before(service):
     take_out(service.pool, A, [1], service.context())
     assert service.ask() == (200, A)
     take_out(service.pool, "service.other", [1], service.context())
+
+
+def test_requests_come_in_bunches(service):
+    """The gateway does not interrupt a replica for each request, so that a batch can gather."""
+    service.serve(A)
+    assert os.sched_getscheduler(service.look().facts["pid"]) == os.SCHED_BATCH
 
 
 def test_large_bodies_pass(service):
