@@ -78,6 +78,8 @@ class Plain:
         if not files:
             raise InputError("there is nothing to predict: send pictures, or rows in `data.req_data`")
         found = [picture_row(file, name, self._model.name, self._model.width) for name, file in files]
+        if len(found) == 1:
+            return found[0].reshape(1, -1)
         if len({each.size for each in found}) > 1:
             raise InputError("the pictures differ in size")
         return np.stack(found)

@@ -5,7 +5,6 @@ A process is known by its pid, its start time and the boot it belongs to, never 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
@@ -263,9 +262,8 @@ def _proportional(pid: int) -> int:
 
 
 def _prctl(option: int, value: int) -> None:
-    if _LIBC.prctl(option, value, 0, 0, 0) != 0:
+    import ctypes  # others read this module for its cards only
+
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-
-
-_LIBC = ctypes.CDLL(None, use_errno=True)

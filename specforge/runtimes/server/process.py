@@ -122,6 +122,7 @@ async def _serve(settings: Settings, application: Application, worker: Worker, l
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    worker.attach(loop)
     serving = loop.create_task(server.serve(sockets=[listener]))
     await _until_stopped(settings, application, worker, stop)
     if worker.failure is None:

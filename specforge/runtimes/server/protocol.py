@@ -16,6 +16,40 @@ CONNECTIONS = 4096
 """How many connections are kept open; where the system gives fewer descriptors, fewer (see `process`)."""
 
 
+class Whole:
+    """A transport on which the head of an answer waits for its body: one write, and one wake of the caller, not two."""
+
+    __slots__ = ("_head", "_transport", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
+
+    def __init__(self, transport: Any) -> None:
+        self._head = b""
+        self._transport = transport
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        """Write, or keep what is a head alone; `100 Continue` has no body to wait for."""
+        if data.endswith(b"\r\n\r\n") and data.startswith(b"HTTP/1.1 ") and data[9:10] != b"1":
+            self._head = data
+            return
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write a head that has no body."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def close(self) -> None:
+        """Write what is kept, and close."""
+        self.flush()
+        self._transport.close()
+
+
 class Connection(HttpToolsProtocol):
     """One connection. It costs next to nothing while it is idle; a head or a body that does not go on is cut off.
 
@@ -32,7 +66,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin; beyond so many connections, say no at once."""
-        super().connection_made(transport)
+        self._whole = Whole(transport)
+        super().connection_made(self._whole)  # type: ignore[arg-type]
         if len(self.connections) > self.most:
             self._refuse(Problem(503, "too many connections"))
             return
@@ -77,6 +112,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is out; what was sent after its request has its turn, and its time."""
+        self._whole.flush()
         super().on_response_complete()
         if self._part == "body" and not self.transport.is_closing():
             self._wait()

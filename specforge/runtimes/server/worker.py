@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 from specforge.runtimes import Predictor, Request
 
 _BATCH = 64
+_PIPE = 65536
 
 
 class Worker(threading.Thread):
@@ -25,6 +29,12 @@ class Worker(threading.Thread):
         self.loaded = threading.Event()
         self._load = load
         self._waiting: SimpleQueue[tuple[Request, asyncio.Future[Any]]] = SimpleQueue()
+        self._answered: deque[tuple[asyncio.Future[Any], Any]] = deque()
+        # A pipe, not `call_soon_threadsafe`: the write lets go of the interpreter's lock, so that the loop, which it
+        # wakes, finds it free.
+        self._heard, self._bell = os.pipe()
+        os.set_blocking(self._heard, False)
+        os.set_blocking(self._bell, False)
         self._begun: float | None = None
         self._current: list[asyncio.Future[Any]] = []
         self._late = False
@@ -54,8 +64,13 @@ class Worker(threading.Thread):
         """Have a request answered: the future gets its answer, or the exception as a value."""
         self._waiting.put((request, future))
 
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have answers handed out in this loop."""
+        loop.add_reader(self._heard, self._deliver)
+
     def run(self) -> None:
         """Load, then work."""
+        _yield_to_others()
         try:
             package = self._load()
         except BaseException as error:  # noqa: BLE001 - whoever started the server is told
@@ -88,15 +103,27 @@ class Worker(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - each of its callers is told
             answers = [error] * len(batch)
         self._current, self._begun = [], None
-        loop = batch[0][1].get_loop()
-        pairs = [(future, answer) for (_, future), answer in zip(batch, answers, strict=True)]
-        try:
-            loop.call_soon_threadsafe(_deliver, pairs)
-        except RuntimeError:  # the loop is closed: the process ends
-            return
+        self._answered.extend((future, answer) for (_, future), answer in zip(batch, answers, strict=True))
+        # A full pipe wakes the loop as well as one byte more would.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._bell, b".")
+
+    def _deliver(self) -> None:
+        """Hand out what was answered; in the loop's thread."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._heard, _PIPE)
+        while self._answered:
+            future, answer = self._answered.popleft()
+            if not future.done():
+                future.set_result(answer)
 
 
-def _deliver(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, answer in pairs:
-        if not future.done():
-            future.set_result(answer)
+def _yield_to_others() -> None:
+    """Let this thread, when it is woken, wait until the event loop has nothing left to do (Linux).
+
+    Else, on one core, it interrupts the loop only to find the interpreter's lock taken; and what the loop reads
+    meanwhile goes into the same batch.
+    """
+    if hasattr(os, "SCHED_BATCH"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
