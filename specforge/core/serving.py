@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from specforge.core.address import Address
 from specforge.core.digest import digest_of
 from specforge.core.values import Place
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
+"""The hosts that stand for all addresses of a machine, each with one at which it can be called."""
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +22,22 @@ class Listen:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+    def clashes(self, other: Listen) -> bool:
+        """Whether both cannot be listened at at once on one machine."""
+        hosts = {self.host, other.host}
+        return self.port == other.port and (len(hosts) == 1 or not hosts.isdisjoint(EVERYWHERE))
+
 
     @property
     def url(self) -> str:
         """The address to call; one that listens everywhere is called at the loopback address."""
-        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
-        return f"http://{Listen(anywhere.get(self.host, self.host), self.port)}"
+        return f"http://{Listen(EVERYWHERE.get(self.host, self.host), self.port)}"
+
+    @classmethod
+    def parse(cls, text: str) -> Listen:
+        """Return what `str` was made of."""
+        host, _, port = text.rpartition(":")
+        return cls(host.strip("[]"), int(port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +79,9 @@ class ReplicaGroup:
     recipe: str = "{}"
 
 
-def group_name(lineage: str, address: Address, identity: str) -> str:
-    """Return the name of a group at its place: the same whenever it is computed, another for every lineage."""
-    return f"{address}-{digest_of([lineage, str(address), identity])[:12]}"
+def group_name(lineage: str, address: Address, identity: str, place: Place) -> str:
+    """Return the name of a group: the same whenever it is computed, another for every lineage and every place."""
+    return f"{address}-{digest_of([lineage, str(address), identity, place.driver, place.id])[:12]}"
 
 
 def route_name(lineage: str, address: Address) -> str:

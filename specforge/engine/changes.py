@@ -11,6 +11,7 @@ from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import Cancelled, ExecutionError, SpecforgeError, StateError
 from specforge.core.state import Resource, State
 from specforge.engine.events import ChangeEnded, ChangeStarted
+from specforge.engine.handover import order_handovers
 from specforge.engine.observe import where_raised, words_of
 from specforge.engine.removing import take_away
 from specforge.engine.runs import forget_unstarted, settle_run
@@ -43,8 +44,10 @@ def do_changes(session: Session, plan: Plan, state: State) -> dict[Address, Chan
         action = _word(pending.get(address))
         tell(ChangeEnded(session.clock(), address, action, "skipped", 0.0, because=because))
 
+    waits = _waits(pending, unwanted, state)
+    session.early = order_handovers(waits, pending, state)
     run(
-        _waits(pending, unwanted, state),
+        waits,
         work,
         skip,
         parallelism=session.settings.parallelism,
@@ -118,7 +121,7 @@ def _failure(session: Session, address: Address, action: str, begun: float, erro
 
 def _waits(
     pending: Mapping[Address, Change], unwanted: AbstractSet[Address], state: State
-) -> dict[Address, frozenset[Address]]:
+) -> dict[Address, set[Address]]:
     """Inputs come before their users; what is taken away comes after all who used it have let go, and in plan order."""
     waits: dict[Address, set[Address]] = {address: set() for address in (*pending, *unwanted)}
     rank = {address: number for number, address in enumerate((*sorted(unwanted - pending.keys()), *pending))}
@@ -130,7 +133,7 @@ def _waits(
         for target in _used(state.resources.get(address), taken_away):
             if rank[address] < rank[target]:
                 waits[target].add(address)
-    return {address: frozenset(targets) for address, targets in waits.items()}
+    return waits
 
 
 def _used(record: Resource | None, taken_away: Mapping[Address, Change]) -> set[Address]:

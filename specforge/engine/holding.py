@@ -13,6 +13,7 @@ from specforge.core.state import LockInfo, Note, PutResource, Resource
 from specforge.core.values import Frozen, Key
 from specforge.engine.events import Reporter, Sink
 from specforge.engine.observe import Places
+from specforge.engine.handover import under_way
 from specforge.engine.parts import perform_step
 from specforge.engine.session import ApplySettings, Interrupts, Session
 from specforge.engine.writer import StateWriter
@@ -65,12 +66,13 @@ def stop(
             dict(state.attempts),
         )
         since = clock() if resource.held is None else resource.held
-        held = replace(resource, held=since, intent=None)
+        # Until it is done, what there is may be anything: started again in between, that is no drift.
+        held = replace(resource, held=since, intent=under_way(session, "stop"))
         session.put(held, Note(address, "stopped", Frozen({"by": settings.who})))
         for step in stop_steps(resource):
             perform_step(session, address, step, Key(session.lineage, address, "", 0, step.name))
         outputs = Frozen({key: value for key, value in held.outputs.items() if key != "route"})
-        session.put(replace(held, groups=(), outputs=outputs))
+        session.put(replace(held, groups=(), outputs=outputs, intent=None))
     return Held(changed=True, since=since)
 
 

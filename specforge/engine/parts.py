@@ -24,7 +24,7 @@ from specforge.core.values import EMPTY, IDENTITY, Frozen, Hole, Key, Place, Ste
 from specforge.engine.events import StepProgress, StepStarted
 from specforge.engine.observe import blamed, observe
 from specforge.engine.session import Session
-from specforge.executors.base import Discards, StepContext, StepEvent
+from specforge.executors.base import CancelToken, Discards, StepContext, StepEvent
 from specforge.planner.plan import PlannedPart, Verb, plan_registry
 from specforge.schemas.kind import Part
 
@@ -225,8 +225,8 @@ def _perform_steps(session: Session, address: Address, part: Part, identity: str
     return last, sum([float(usage.get("seconds") or 0.0) for usage in usages])
 
 
-def perform_step(session: Session, address: Address, step: Step, key: Key) -> Frozen:
-    """Perform one filled step and report on it; returns its outputs."""
+def perform_step(session: Session, address: Address, step: Step, key: Key, cancel: CancelToken | None = None) -> Frozen:
+    """Perform one filled step and report on it; returns its outputs. `cancel`: instead of the user's say."""
     session.sink(StepStarted(session.clock(), address, step.name, words_for(step)))
 
     def emit(event: StepEvent) -> None:
@@ -236,7 +236,7 @@ def perform_step(session: Session, address: Address, step: Step, key: Key) -> Fr
     place = place_of_step(step)
     executor = session.places.of(place)
     with blamed(place, f"while it performed `{step.name}`"):
-        return executor.perform(step, StepContext(key, emit, session.interrupts.token)).outputs
+        return executor.perform(step, StepContext(key, emit, cancel or session.interrupts.token)).outputs
 
 
 def words_for(step: Step) -> str:

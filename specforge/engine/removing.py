@@ -9,6 +9,7 @@ from specforge.core.errors import ExecutionError
 from specforge.core.state import DropResource, Resource
 from specforge.core.steps import Step, Unpublish
 from specforge.core.values import Key
+from specforge.engine.handover import under_way
 from specforge.engine.outcome import Outcome
 from specforge.engine.parts import perform_step, steps_begun
 from specforge.engine.runs import settle_run
@@ -28,6 +29,9 @@ def take_away(session: Session, change: Change, resource: Resource | None) -> Ou
         # Killed from here on, the record names nothing that may be gone, and the steps that are left.
         bare = replace(resource, versions=(), current=None, below_accept=(), newcomers=None)
         session.put(replace(bare, intent=release_intent(session, steps)))
+    elif resource.groups:
+        # Declared again after a kill, what is gone by then is no drift.
+        session.put(replace(resource, intent=under_way(session, "end")))
     refused: list[Diagnostic] = []
     for step in steps:
         try:

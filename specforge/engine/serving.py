@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from itertools import repeat
 
 from specforge.core import codec
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.digest import canonical_json, identity_of
-from specforge.core.errors import ExecutionError
+from specforge.core.errors import ExecutionError, PluginError
 from specforge.core.serving import Listen, ReplicaGroup, Serving, Share, group_name, route_name
-from specforge.core.state import Intent, Note, Resource
+from specforge.core.state import Note, Resource
 from specforge.core.steps import EnsureReplicas, SetRoutes, Step
 from specforge.core.values import EMPTY, Frozen, Key, Place
+from specforge.engine.handover import CLAIMS, free_address, under_way
 from specforge.engine.outcome import Outcome
 from specforge.engine.parts import perform_step
 from specforge.engine.session import Session
+from specforge.executors.base import CancelToken
 from specforge.planner.outputs import input_mark
 from specforge.planner.plan import Change, PlannedPart, Verb
+from specforge.planner.removal import leave_steps
 from specforge.schemas.kind import Part
 
-SERVE = "serve"
-"""The name of the part in the intent of a service's change."""
+_FAILURES = (ExecutionError, PluginError)
 
 
 def serve(session: Session, change: Change, resource: Resource) -> Outcome:
@@ -42,13 +43,19 @@ def serve(session: Session, change: Change, resource: Resource) -> Outcome:
     if _is_as_wished(change, resource, wished):
         session.put(_recorded(session, change, resource, wished))
         return Outcome("cut off" if change.if_changed else "done", words=_words(serving))
-    _begin(session, resource, place, parts)
+    _begin(session, resource, place, parts, serving.listen)
     try:
         for group, part in parts.items():
             _start(session, change, part, group)
+    except _FAILURES:
+        _take_back(session, change, resource, parts)
+        raise
+    try:
         _lead(session, change, resource, wished)
-    except ExecutionError:
-        _undo(session, resource, wished)
+    except _FAILURES:
+        # Of what failed the reply may be lost: nothing new is ended before requests are seen to go as before.
+        if _return(session, change, resource):
+            _take_back(session, change, resource, parts)
         raise
     _end_others(session, change, resource, wished)
     return Outcome("done", words=_words(serving))
@@ -87,7 +94,7 @@ def _groups(
     wished: dict[str, tuple[ReplicaGroup, Part]] = {}
     for part, share in shares:
         identity = identity_of(part.prefix, part.revision, part.recipe)
-        name = group_name(session.lineage, change.address, identity)
+        name = group_name(session.lineage, change.address, identity, place)
         group = ReplicaGroup(
             name, identity, place, share.serves, share.weight, share.count, canonical_json(part.recipe)
         )
@@ -106,15 +113,20 @@ def _is_as_wished(change: Change, resource: Resource, wished: tuple[ReplicaGroup
     }
 
 
-def _begin(session: Session, resource: Resource, place: Place, parts: Mapping[ReplicaGroup, Part]) -> None:
+def _begin(
+    session: Session, resource: Resource, place: Place, parts: Mapping[ReplicaGroup, Part], listen: Listen
+) -> None:
     """Record what may be there from now on, before the first effect."""
     known = {each.name for each in resource.groups}
     begun = tuple(replace(each, weight=0) for each in parts if each.name not in known)
     body = json.dumps([codec.encode(part) for part in parts.values()], ensure_ascii=False)
-    intent = Intent(session.operation, SERVE, "", 0, body, (), session.clock(), SERVE)
-    outputs = resource.outputs.with_(route=route_name(session.lineage, resource.address))
+    claims = tuple(dict.fromkeys((*resource.outputs.get(CLAIMS, ()), str(listen))))
+    outputs = resource.outputs.with_(route=route_name(session.lineage, resource.address), **{CLAIMS: claims})
     before = replace(resource, place=resource.place or place, outputs=outputs)
-    session.put(replace(before, groups=(*resource.groups, *begun), intent=intent), *map(_note, parts, repeat(resource)))
+    session.put(
+        replace(before, groups=(*resource.groups, *begun), intent=under_way(session, "serve", body)),
+        *map(_note, parts, repeat(resource)),
+    )
 
 
 def _note(group: ReplicaGroup, resource: Resource) -> Note:
@@ -123,72 +135,77 @@ def _note(group: ReplicaGroup, resource: Resource) -> Note:
     return Note(resource.address, "job", Frozen(detail))
 
 
-def _start(session: Session, change: Change, part: Part, group: ReplicaGroup) -> None:
+def _start(
+    session: Session, change: Change, part: Part, group: ReplicaGroup, cancel: CancelToken | None = None
+) -> None:
     for step in part.steps:
         if isinstance(step, EnsureReplicas):
             step = replace(step, group=group.name, count=group.count)
-        _perform(session, change, step, group.identity)
+        _perform(session, change, step, group.identity, cancel)
 
 
 def _lead(session: Session, change: Change, resource: Resource, wished: tuple[ReplicaGroup, ...]) -> None:
     """Lead the requests to the wished groups. At a place that is left the address is given up before: it may be the
-    same port of the same machine; and taken again if the new one cannot be had.
+    same port of the same machine.
     """
     serving, place = change.serving, change.place
     assert serving is not None
     assert place is not None
+    for leave in leave_steps(resource, place):
+        _perform(session, change, leave)
+    free_address(session, change)
     route = route_name(session.lineage, change.address)
-    step = SetRoutes(place, route, serving.listen, _weights(wished), serving.timeout, serving.drain)
-    left = None if place.is_at(resource.place) else _routes_before(resource, route)
-    if left is None:
-        _perform(session, change, step)
-        return
-    _perform(session, change, SetRoutes(left.place, route, None, EMPTY, name="leave"))
-    try:
-        _perform(session, change, step)
-    except ExecutionError:
-        _perform(session, change, left)
-        raise
+    _perform(session, change, SetRoutes(place, route, serving.listen, _weights(wished), serving.timeout, serving.drain))
 
 
 def _weights(groups: Iterable[ReplicaGroup]) -> Frozen:
     return Frozen({each.name: each.weight for each in groups if each.weight})
 
 
-def _routes_before(resource: Resource, route: str) -> SetRoutes | None:
+# ---- a change that failed ----
+
+
+def _return(session: Session, change: Change, before: Resource) -> bool:
+    """Lead the requests as recorded before the change; return whether that could be done."""
+    back = _routes_before(before)
+    others = [_routes_before(session.resources[each]) for each in session.early.get(change.address, ())]
+    leave = leave_steps(session.resources[change.address], None if back is None else back.place)
+    try:
+        for step in (*leave, *filter(None, (back, *others))):
+            _perform(session, change, step, cancel=CancelToken())
+    except _FAILURES:
+        return False
+    return True
+
+
+def _routes_before(resource: Resource) -> SetRoutes | None:
     """Return the step that sets the recorded routes again; None if there were none."""
-    listen, place = resource.outputs.get("listen"), resource.place
-    if listen is None or place is None:
+    outputs, place, weights = resource.outputs, resource.place, _weights(resource.groups)
+    if place is None or not weights or "route" not in outputs or "listen" not in outputs:
         return None
-    host, _, port = str(listen).rpartition(":")
-    weights, timeout = _weights(resource.groups), float(resource.outputs["timeout"])
-    return SetRoutes(place, route, Listen(host.strip("[]"), int(port)), weights, timeout, name="return")
+    listen, timeout = Listen.parse(str(outputs["listen"])), float(outputs["timeout"])
+    return SetRoutes(place, str(outputs["route"]), listen, weights, timeout, name="return")
 
 
-def _undo(session: Session, before: Resource, wished: tuple[ReplicaGroup, ...]) -> None:
-    """Take away what is new, and record what was before; what cannot be taken away stays recorded."""
-    known = {each.name for each in before.groups}
-    left = []
-    for each in wished:
-        if each.name in known:
-            continue
-        end = EnsureReplicas(each.place, each.name, None, 0, drain=0.0, name=f"end-{each.name}")
+def _take_back(session: Session, change: Change, before: Resource, parts: Mapping[ReplicaGroup, Part]) -> None:
+    """Take away what is new, and record what was before; what cannot be taken back stays recorded as begun."""
+    known = {each.name: each for each in before.groups}
+    gone, left = set(), False
+    for group, part in parts.items():
+        was = known.get(group.name)
         try:
-            perform_step(session, before.address, end, _key(session, before, end))
-        except ExecutionError:
-            left.append(replace(each, weight=0))
-    if not before.groups and not left:
-        _forget_route(session, before, wished)
-    kept = session.resources[before.address]
-    session.put(replace(before, outputs=kept.outputs, groups=(*before.groups, *left), intent=None))
-
-
-def _forget_route(session: Session, before: Resource, wished: tuple[ReplicaGroup, ...]) -> None:
-    """A service that never was leaves no address behind."""
-    place, route = wished[0].place, route_name(session.lineage, before.address)
-    step = SetRoutes(place, route, None, EMPTY, name="leave")
-    with suppress(ExecutionError):
-        perform_step(session, before.address, step, _key(session, before, step))
+            if was is None:
+                end = EnsureReplicas(group.place, group.name, None, 0, drain=0.0, name=f"end-{group.name}")
+                _perform(session, change, end, cancel=CancelToken())
+                gone.add(group.name)
+            elif was.weight and was.count != group.count:
+                _start(session, change, part, was, CancelToken())
+        except _FAILURES:
+            left = True
+    begun = session.resources[change.address]
+    session.put(
+        replace(begun, groups=tuple(each for each in begun.groups if each.name not in gone)) if left else before
+    )
 
 
 def _recorded(session: Session, change: Change, resource: Resource, wished: tuple[ReplicaGroup, ...]) -> Resource:
@@ -217,9 +234,8 @@ def _recorded(session: Session, change: Change, resource: Resource, wished: tupl
     )
 
 
-def _perform(session: Session, change: Change, step: Step, identity: str = "") -> Frozen:
-    return perform_step(session, change.address, step, Key(session.lineage, change.address, identity, 0, step.name))
-
-
-def _key(session: Session, resource: Resource, step: Step) -> Key:
-    return Key(session.lineage, resource.address, "", 0, step.name)
+def _perform(
+    session: Session, change: Change, step: Step, identity: str = "", cancel: CancelToken | None = None
+) -> Frozen:
+    key = Key(session.lineage, change.address, identity, 0, step.name)
+    return perform_step(session, change.address, step, key, cancel)

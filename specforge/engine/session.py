@@ -71,7 +71,10 @@ class Means:
 
 @dataclass(slots=True)
 class Session:
-    """One apply. Each address is worked on by one worker at a time; `guard` protects the mappings."""
+    """One apply. Each address is worked on by one worker at a time; `guard` protects the mappings.
+
+    `early`: {a service: those that give it their address before their own turn}.
+    """
 
     lineage: str
     operation: str
@@ -85,6 +88,7 @@ class Session:
     attempts: dict[str, int]
     outputs: dict[Address, Mapping[str, Any]] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
+    early: Mapping[Address, tuple[Address, ...]] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, plan: Plan, state: State, operation: str, means: Means) -> Session:

@@ -86,12 +86,22 @@ def _steps(planning: Planning, record: Resource) -> tuple[Step, ...]:
 
 def stop_steps(record: Resource) -> tuple[Step, ...]:
     """Return the steps that give a service's address up and end all of its replicas."""
-    steps: list[Step] = []
-    route = record.outputs.get("route")
-    if route is not None and record.place is not None:
-        steps.append(SetRoutes(record.place, route, None, EMPTY))
+    steps = leave_steps(record)
     ends = (EnsureReplicas(each.place, each.name, None, 0, name=f"end-{each.name}") for each in record.groups)
     return (*steps, *ends)
+
+
+def leave_steps(record: Resource, stays: Place | None = None) -> tuple[Step, ...]:
+    """Return the steps that give a service's address up wherever it may be held, except at the place where it `stays`.
+
+    While a service is moved, its routes are at the place that is recorded, or at that of groups that are begun.
+    """
+    route = record.outputs.get("route")
+    places = [each for each in (record.place, *(group.place for group in record.groups)) if each is not None]
+    distinct = {(each.driver, each.id): each for each in places if not each.is_at(stays)}
+    if route is None:
+        return ()
+    return tuple(SetRoutes(each, route, None, EMPTY) for each in distinct.values())
 
 
 def release_steps(store: Place, builds: Iterable[Build], *, delete: bool = False) -> tuple[Step, ...]:

@@ -85,7 +85,7 @@ def _fate(
     group = next((each for each in groups if (each.identity, each.place.is_at(place)) == (sought, True)), None)
     if record is None or group is None or not group.weight:
         return _Fate(PlannedPart(node.with_steps(part), Verb.MAKE, known), None, weight, count)
-    if known is None:
+    if known is None and group.name not in drift:
         return _Fate(PlannedPart(node.with_steps(part), Verb.MAYBE), group, weight, count)
     if group.count == count and group.name not in drift and record.intent is None:
         return _Fate(PlannedPart(part, Verb.KEEP, known), group, weight, count)

@@ -114,7 +114,7 @@ class Served(Paper):
             known = {"digest": model.output, "place": self.record("model.digits").place, **model.trees}
             recipe = map_holes(planned.part.recipe, lambda hole, known=known: known[hole.key])
             identity = identity_of(planned.part.prefix, planned.part.revision, recipe)
-            name = group_name("lineage", change.address, identity)
+            name = group_name("lineage", change.address, identity, change.place)
             groups[name] = ReplicaGroup(
                 name, identity, change.place, share.serves, share.weight, share.count, canonical_json(recipe)
             )

@@ -6,28 +6,113 @@
 from __future__ import annotations
 
 import contextlib
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from fakes import ALL, NEXT, User, world
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from stories import (
+    CASES,
+    COMMITS,
+    FAULTS,
+    SHARES,
+    as_many,
+    misfortune,
+    nothing_goes_on,
+    outputs,
+    references_are_true,
+    state_is_true,
+)
 
 from specforge.core.address import Address
-from specforge.core.diagnostics import Diagnostic
-from specforge.core.errors import PlanError, SpecforgeError, StateError
+from specforge.core.errors import PlanError, SpecforgeError
 from specforge.core.state import Status
-from specforge.engine.versions import RELEASE
 from specforge.executors.fake import Fault, SimulatedCrash
-from specforge.planner.plan import Plan
-from specforge.planner.removal import builds_at
 from specforge.state.memory import CommitFault, FaultyBackend
 
-CASES = int(os.environ.get("SPECFORGE_FAULT_CASES", "1000"))
 DIGITS, DATASET = Address("training", "digits"), Address("dataset", "digits")
-SHARES = 4  # so that the cases are spread over the workers of a parallel run
+POOLS = ("here", "there")
+STORES = ("artifacts", "elsewhere")
+MORE = (
+    {"kind": "Pool", "name": "there", "fake-pool": {"slots": 1}},
+    {"kind": "Store", "name": STORES[1], "fake-store": {}},
+)
+
+
+# ---- what happens before a command ----
+
+
+def training(field: str, values: tuple[Any, ...]) -> Callable[[User, int], None]:
+    """An edit of one field of the training."""
+    return lambda user, value: user.edit("digits", "TrainingJob", **{field: values[value]})
+
+
+def write(path: str, text: str) -> Callable[[User, int], None]:
+    """An edit of a file of the user's."""
+
+    def edit(user: User, value: int) -> None:
+        user.world.project[path.format(value)] = text.format(value).encode()
+
+    return edit
+
+
+def lose(user: User, value: int) -> None:
+    """One of the published things vanishes."""
+    built = [r.current_version for r in user.state.resources.values() if r.current_version]
+    if built:
+        user.world.lose(built[value % len(built)].identity)
+
+
+def without_finer(user: User) -> tuple[Any, ...]:
+    return tuple(each for each in user.documents if each["name"] != "finer")
+
+
+def remove(user: User, _: int) -> None:
+    user.documents = without_finer(user)
+
+
+def declare(user: User, _: int) -> None:
+    user.documents = (*without_finer(user), NEXT)
+
+
+ACCEPT = [{"data": "digits", "accept": {"accuracy": {"min": least}}} for least in (0.5, 0.75, 0.9999)]
+SAMPLES = [{"data": "digits", "samples": 1 + value} for value in range(3)]
+EDITS: dict[str, Callable[[User, int], None]] = {
+    "none": lambda *_: None,
+    "parameter": training("parameters", ({"C": 1.0}, {"C": 2.0}, {"C": 3.0})),
+    "code": write("code/train.py", "train()  # {}\n"),
+    "picture": write("data/digits/1/more{}.png", "another {}"),
+    "description": lambda user, value: user.edit("digits", "Dataset", description=f"number {value}"),
+    "lose": lose,
+    "removed": remove,
+    "declared": declare,
+    "accept": training("evaluate", tuple(ACCEPT)),
+    "samples": training("evaluate", tuple(SAMPLES)),
+    "unevaluated": training("evaluate", (None, None, None)),
+    "pool": training("pool", (*POOLS, POOLS[0])),
+    "settings": lambda user, value: user.edit("artifacts", "Store", **{"fake-store": {"note": f"note {value}"}}),
+    "name": training("version", (None, "best", "last")),
+    "finish": lambda user, _: user.world.finish(),
+    "tidy": lambda user, _: user.world.tidy(),
+    "move": training("store", (*STORES, STORES[0])),
+}
+
+
+def colleague_applies(user: User, colleague: User, _: int) -> None:
+    colleague.documents = user.documents
+    colleague.apply()
+
+
+COLLEAGUES: dict[str, Callable[[User, User, int], Any]] = {
+    "colleague": colleague_applies,
+    "colleague destroys": lambda _, colleague, value: colleague.destroy(delete_artifacts=value > 0),
+}
+
+
+# ---- a story ----
 
 
 @dataclass(frozen=True)
@@ -45,88 +130,20 @@ class Episode:
     finish_running: bool
 
 
-EDITS = ["none", "parameter", "code", "picture", "description", "lose", "removed", "declared", "accept"]
-EDITS += ["samples", "unevaluated", "pool", "settings", "name", "finish", "colleague", "colleague destroys"]
-EDITS += ["tidy", "move"]
 COMMANDS = ["apply"] * 6 + ["destroy", "delete", "replace", "target"]
 
 episodes = st.builds(
     Episode,
-    edit=st.sampled_from(EDITS),
+    edit=st.sampled_from([*EDITS, *COLLEAGUES]),
     value=st.integers(0, 2),
-    fault=st.sampled_from([None, Fault.ERROR, Fault.CRASH, Fault.CRASH, Fault.UNREACHABLE, Fault.LOSE]),
+    fault=FAULTS,
     point=st.integers(0, 40),
-    commit=st.sampled_from([None, None, None, "error before", "error after", "crash before", "crash after"]),
+    commit=COMMITS,
     commit_number=st.integers(1, 14),
     command=st.sampled_from(COMMANDS),
     parallelism=st.sampled_from([1, 1, 3]),
     finish_running=st.booleans(),
 )
-
-
-def commit_faults(episode: Episode) -> dict[int, CommitFault]:
-    if episode.commit is None:
-        return {}
-    what, when = episode.commit.split()
-    error: BaseException = SimulatedCrash(f"{when} a commit")
-    if what == "error":
-        error = StateError(Diagnostic("SF399", "The state cannot be written", "simulated"))
-    return {episode.commit_number: CommitFault("before" if when == "before" else "after", error)}
-
-
-POOLS = ("here", "there")
-STORES = ("artifacts", "elsewhere")
-MORE = (
-    {"kind": "Pool", "name": "there", "fake-pool": {"slots": 1}},
-    {"kind": "Store", "name": STORES[1], "fake-store": {}},
-)
-
-
-def edit(user: User, colleague: User, episode: Episode) -> None:
-    value = episode.value
-    match episode.edit:
-        case "parameter":
-            user.edit("digits", "TrainingJob", parameters={"C": float(1 + value)})
-        case "code":
-            user.world.project["code/train.py"] = f"train()  # {value}\n".encode()
-        case "picture":
-            user.world.project[f"data/digits/1/more{value}.png"] = f"another {value}".encode()
-        case "description":
-            user.edit("digits", "Dataset", description=f"number {value}")
-        case "accept":
-            accept = {"accuracy": {"min": (0.5, 0.75, 0.9999)[value]}}
-            user.edit("digits", "TrainingJob", evaluate={"data": "digits", "accept": accept})
-        case "samples":
-            user.edit("digits", "TrainingJob", evaluate={"data": "digits", "samples": 1 + value})
-        case "unevaluated":
-            user.edit("digits", "TrainingJob", evaluate=None)
-        case "pool":
-            user.edit("digits", "TrainingJob", pool=POOLS[value % 2])
-        case "settings":
-            user.edit("artifacts", "Store", **{"fake-store": {"note": f"note {value}"}})
-        case "name":
-            user.edit("digits", "TrainingJob", version=(None, "best", "last")[value])
-        case "removed":
-            user.documents = tuple(each for each in user.documents if each["name"] != "finer")
-        case "declared":
-            user.documents = (*(each for each in user.documents if each["name"] != "finer"), NEXT)
-        case "lose":
-            built = [r.current_version for r in user.state.resources.values() if r.current_version]
-            if built:
-                user.world.lose(built[value % len(built)].identity)
-        case "finish":
-            user.world.finish()
-        case "move":
-            user.edit("digits", "TrainingJob", store=STORES[value % 2])
-        case "tidy":
-            user.world.tidy()
-        case "colleague":
-            colleague.documents = user.documents
-            with contextlib.suppress(SpecforgeError):
-                colleague.apply()
-        case "colleague destroys":
-            with contextlib.suppress(SpecforgeError):
-                colleague.destroy(delete_artifacts=value > 0)
 
 
 def options_of(user: User, command: str) -> dict[str, Any]:
@@ -139,59 +156,21 @@ def options_of(user: User, command: str) -> dict[str, Any]:
 
 
 def play(user: User, colleague: User, episode: Episode) -> None:
-    """Run one command in which the fault may strike; what a process that died leaves stays as it is."""
-    made = user.world
-    sound = user.backend
-    try:
-        edit(user, colleague, episode)
-        if episode.fault is not None:
-            made.faults = {len(made.points) + episode.point: episode.fault}
-        user.backend = FaultyBackend(sound, commit_faults(episode))
+    """Run one command in which the fault may strike."""
+    if episode.edit in EDITS:
+        EDITS[episode.edit](user, episode.value)
+    else:
+        with contextlib.suppress(SpecforgeError):
+            COLLEAGUES[episode.edit](user, colleague, episode.value)
+
+    def command() -> None:
         plan = user.plan(**options_of(user, episode.command))
         user.apply(plan, parallelism=episode.parallelism, finish_running=episode.finish_running)
-    except (SimulatedCrash, SpecforgeError):
-        pass
-    finally:
-        user.backend = sound
-        made.heal()
+
+    misfortune(user, episode, command)
 
 
-def state_is_true(user: User) -> None:
-    """Whatever is recorded as published is published, with these bytes, and nobody has taken it away."""
-    for resource in user.state.resources.values():
-        recorded = [(place, each) for place in resource.stores() for each in resource.at(place).versions]
-        for at, version in recorded:
-            build = user.world.store(at).builds[version.identity][version.build]
-            assert build.trees == version.trees, f"{resource.address} {version.version}"
-            if version.evidence is not None:
-                evidence = user.world.store(at).builds[version.evidence.identity]
-                assert evidence[version.evidence.build].facts == version.evidence.figures
-        if resource.current_version is not None and resource.current_version.status is Status.READY:
-            current = resource.current_version
-            assert not user.world.store(resource.place).builds[current.identity][current.build].gone
-            assert current.status is not Status.UNJUDGED
-
-
-def references_are_true(user: User, *, settled: bool) -> None:
-    """The store keeps for us what is recorded, or was begun and has an intent; `settled`: exactly that."""
-    held, recorded, begun, removed = set(), set(), set(), set()
-    for at, store in user.world.stores.items():
-        for (identity, build), holders in store.references.items():
-            mine = holders.get(user.state.ref.lineage)
-            held |= {(address, identity, at, build) for address in (mine.addresses if mine else ())}
-    for address, resource in user.state.resources.items():
-        if resource.intent is not None:
-            begun.add((str(address), resource.intent.identity))
-            removed |= {str(address)} if resource.intent.part_name == RELEASE else set()
-        for place in resource.stores():
-            recorded |= {(str(address), identity, str(place), build) for identity, build in builds_at(resource, place)}
-    unknown = {each for each in held - recorded if each[:2] not in begun and each[0] not in removed}
-    assert unknown == set()
-    if settled:
-        assert recorded <= held
-
-
-def converge(user: User) -> Plan:
+def converge(user: User) -> None:
     """Without faults, a few applies leave an empty plan, and no run that nobody waits for."""
     try:
         user.plan()
@@ -202,31 +181,14 @@ def converge(user: User) -> Plan:
         user.apply(plan)
         if plan.empty:
             break
-    plan = user.plan()
-    assert plan.empty, [(str(c.address), c.action, c.reasons) for c in plan.pending] + list(plan.runs)
-    assert [each.address for each in user.state.resources.values() if each.intent is not None] == []
-    lineage = user.state.ref.lineage
-    assert not [key for (_, key), job in user.world.jobs.items() if job.running and job.call.key.lineage == lineage]
-    return plan
-
-
-def outputs(user: User) -> dict[str, str]:
-    """The bytes that are current, by address."""
-    current = {str(a): r.current_version for a, r in user.state.resources.items()}
-    return {address: version.output for address, version in current.items() if version is not None}
+    nothing_goes_on(user)
 
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_whatever_goes_wrong_the_next_applies_converge(share):
     """Commands with faults at any point, then commands without: the world is what it would be without the faults."""
 
-    @settings(
-        max_examples=CASES // SHARES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @as_many(CASES)
     @given(st.lists(episodes, min_size=1, max_size=4), st.just(share))
     def converges(story: list[Episode], _share: int) -> None:
         user = User(world(), documents=(*ALL, *MORE))

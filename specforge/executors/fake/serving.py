@@ -281,16 +281,18 @@ class FakeServing:
                 with world.effect("routes", step.place):
                     self.routes.pop(at, None)
             return EMPTY
-        self._check(step, weights)
+        self._check(step, step.listen, weights)
         whole = known is not None and known.killed is None and not known.edited
         if not whole or known is None or (known.listen, known.weights) != (step.listen, weights):
             with world.effect("routes", step.place):
                 self._set(at, step.listen, weights)
         return Frozen(address=step.listen.url)
 
-    def _check(self, step: SetRoutes, weights: Frozen) -> None:
+    def _check(self, step: SetRoutes, listen: Listen, weights: Frozen) -> None:
         with self._world.lock:
-            taken = [name for name, listen in self.listening().items() if listen == step.listen and name != step.route]
+            ours = (str(step.place), step.route)
+            others = [(at, each) for at, each in self.routes.items() if at != ours and each.killed is None]
+            taken = [at[1] for at, each in others if each.listen.clashes(listen)]
             if taken:
                 raise failed(f"{step.listen} is taken by `{taken[0]}`", hint="choose another port")
             for name in weights:
