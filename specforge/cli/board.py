@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specforge.core.address import Address
+from specforge.core.making import dataclass
 from specforge.engine.events import ChangeEnded, ChangeStarted, Event, RunEnded, Started, StepProgress, StepStarted
 from specforge.render import text
 from specforge.render.result import outcome_words

@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TextIO
+
+from specforge.core.making import dataclass
 
 PLAIN_WIDTH = 100
 """Columns of text that goes to a file or a pipe."""

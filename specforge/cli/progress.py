@@ -10,13 +10,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, TextIO
 
 from specforge.cli.board import Board, ended_words
 from specforge.cli.output import Output, OutputLostError, colored
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
+from specforge.core.making import dataclass
 from specforge.engine.events import (
     ChangeEnded,
     ChangeStarted,

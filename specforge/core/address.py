@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from specforge.core.making import KeepsHash, hashed_once, made_quickly
+from specforge.core.making import KeepsHash, dataclass, hashed_once
 
 
 @hashed_once
-@made_quickly
 @dataclass(frozen=True, slots=True, order=True)
 class Address(KeepsHash):
     """The name of a resource in a project: its kind's prefix and its own name, printed `training.digits`."""
@@ -28,7 +25,6 @@ class Address(KeepsHash):
         return cls(kind, name)
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What a spec field says of another resource: `digits` follows its current version, `digits@V001` stays there."""

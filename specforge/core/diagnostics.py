@@ -7,10 +7,10 @@ docs/reference/errors.md.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 
 from specforge.core.address import Address
+from specforge.core.making import dataclass
 from specforge.core.source import Span
 
 

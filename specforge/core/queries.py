@@ -6,18 +6,16 @@ drift. The vocabulary is closed and small: extend it by a decision record only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from specforge.core.making import KeepsHash, hashed_once, made_quickly
+from specforge.core.making import KeepsHash, dataclass, hashed_once
 from specforge.core.values import EMPTY, Frozen, Place, SecretRef, Select, Tree, VersionSeries
 
 # ---- readings ----
 
 
 @hashed_once
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class ScanTree(KeepsHash):
     """Which files lie in folder `path` of `place`? Answer: digest = the tree's.
@@ -56,7 +54,6 @@ def is_single_file(seen: Seen) -> bool:
 # ---- observations ----
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class FindIdentity:
     """Is something published under this identity? PRESENT: digest = its output's digest.
@@ -82,7 +79,6 @@ class FindVersion:
 
 
 @hashed_once
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class LookAtArtifact(KeepsHash):
     """Is build `build` of `identity` whole? ABSENT, facts: `missing` (number), `missing_paths` (first 20), and, where
@@ -160,7 +156,6 @@ class Presence(Enum):
     UNREACHABLE = "unreachable"
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The answer to one query. ABSENT is said on positive evidence only.

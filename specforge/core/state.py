@@ -6,11 +6,11 @@ Specs and recipes are held as canonical JSON text: the planner compares texts, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 
 from specforge.core.address import Address
-from specforge.core.making import made_quickly
+from specforge.core.making import dataclass
 from specforge.core.serving import ReplicaGroup
 from specforge.core.values import EMPTY, Frozen, Place
 
@@ -31,7 +31,6 @@ class Status(Enum):
     LOST = "lost"
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What was measured of a version: its identity and build in the store, and the figures."""
@@ -42,7 +41,6 @@ class Evidence:
     recipe: str = "{}"
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Version:
     """One published version of an artifact, as this lineage knows it.
@@ -92,7 +90,6 @@ class Newcomers:
     versions: tuple[Version, ...]
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Resource:
     """What is recorded of one declared resource.

@@ -6,9 +6,10 @@ one effect and gives the same result. `name` is unique within a part and is how 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from specforge.core.making import dataclass
 from specforge.core.serving import Listen
 from specforge.core.values import (
     EMPTY,

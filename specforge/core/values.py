@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from operator import is_
 from typing import Any, NoReturn, TypeVar
 
 from specforge.core.address import Address
-from specforge.core.making import KeepsHash, hashed_once, made_quickly
+from specforge.core.making import KeepsHash, dataclass, hashed_once
 
 T = TypeVar("T")
 
@@ -65,7 +64,6 @@ def frozen(value: Any) -> Any:
     return value
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class OutputRef:
     """A hole: output `key` of the resource at `address`, known once that resource has been applied."""
@@ -190,7 +188,6 @@ PROJECT = Place("folder", ".")
 """The user's own project folder: sources and code are read there, nothing is written."""
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Tree:
     """A folder of files with a content digest (`specforge.formats.tree`).
@@ -273,7 +270,6 @@ class Key:
         return f"{self.address}-{self.step}-{self.attempt}-{whole[:16]}"
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class VersionSeries:
     """The row of version names of one resource in a store: V001, V002, … per project, kind and name.

@@ -6,11 +6,12 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity, has_errors
 from specforge.core.errors import ExecutionError, PlanError, SpecforgeError
+from specforge.core.making import dataclass
 from specforge.core.state import LockInfo, State
 from specforge.core.steps import Step, place_of_step
 from specforge.core.values import Place, holes_in

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
+from specforge.core.making import dataclass
 
 FORMAT = 1
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specforge.core.diagnostics import Diagnostic
+from specforge.core.making import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from specforge.core.making import dataclass
 from specforge.core.state import StateChange, StateRef
 from specforge.state.backend import StateBackend
 

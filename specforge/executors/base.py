@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from specforge.core.diagnostics import Diagnostic
+from specforge.core.making import dataclass
 from specforge.core.queries import Query, Seen
 from specforge.core.steps import Step
 from specforge.core.values import EMPTY, Frozen, Key, Place, Tree

@@ -9,11 +9,10 @@ import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from specforge.formats.config_json import NAME as CONFIG
-
 MODEL = "model"
 """The folder of a package that everything is in."""
 
+CONFIG = "config.json"  # the name that specforge.formats.config_json has too; that module is not light
 SERVICE = "customize_service.py"
 """The file with a package's own inference code."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from specforge.core.diagnostics import Diagnostic
+from specforge.core.making import dataclass
 from specforge.loading import scalars
 from specforge.loading.positions import Path, Problem
 from specforge.loading.variables import did_you_mean, expressions_in, substitute

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from specforge.core.address import Address, Reference
 from specforge.core.diagnostics import Diagnostic
-from specforge.core.making import made_quickly
+from specforge.core.making import dataclass
 from specforge.core.source import Span
 from specforge.loading.positions import Path, Problem, SourceFile
 from specforge.loading.variables import closest
@@ -25,7 +24,6 @@ _MOST_LISTED = 5
 _VERSION = re.compile(r"[A-Za-z0-9_\-.]{1,32}")
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A declared resource and where it stands; `filled` are the fields that the project's defaults gave."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specforge.core.diagnostics import Diagnostic
-from specforge.core.making import made_quickly
+from specforge.core.making import dataclass
 from specforge.core.source import Span
 from specforge.loading import scalars
 from specforge.loading.syntax import split_lines, syntax_error
@@ -33,7 +32,6 @@ MAX_ALIASED = 100_000
 """Values that the aliases of one file may stand for, all together."""
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Document:
     """One YAML document: its place in the file, counted from 0, and its data; aliased parts are the same object.

@@ -5,8 +5,9 @@ Each is kept as recorded, found in the store, made anew, or left to the apply to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from specforge.core.making import dataclass
 from specforge.core.queries import FindIdentity, LookAtArtifact, Presence, Seen
 from specforge.core.state import Status, Version
 from specforge.core.values import EMPTY, Frozen, Place

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ConfigError
+from specforge.core.making import dataclass
 from specforge.planner.project import Declared, Project
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from specforge.core import codec
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
-from specforge.core.making import made_quickly
+from specforge.core.making import dataclass
 from specforge.core.queries import Query
 from specforge.core.serving import Serving
 from specforge.core.state import Resource, StateRef
@@ -64,7 +63,6 @@ class Reason:
     lines: tuple[str, ...] = ()
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class PlannedPart:
     """A part and what is to be done with it.
@@ -81,7 +79,6 @@ class PlannedPart:
     again: bool = False
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Change:
     """What is to be done about one resource, and why.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic, Severity
+from specforge.core.making import dataclass
 from specforge.core.queries import FindVersion, LookAtArtifact, Presence, Query, Seen
 from specforge.core.state import Resource, State, Version
 from specforge.core.steps import place_of_step

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
-from specforge.core.making import made_quickly
+from specforge.core.making import dataclass
 from specforge.core.values import Frozen
 from specforge.schemas.base import Declared as Spec
 from specforge.schemas.kind import Kind, Kinds
 from specforge.schemas.references import Found, references
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Declared:
     """One declared resource. `spec_json` is the canonical JSON of `spec` with defaults filled in, for comparison.

@@ -6,8 +6,9 @@ What is begun and not wished any more is taken away in the same change. While a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from specforge.core.making import dataclass
 from specforge.core.queries import Presence
 from specforge.core.serving import ReplicaGroup, Serving
 from specforge.planner.diff import recipe_differences

@@ -6,7 +6,8 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from specforge.core.making import dataclass
 
 CODES = {
     "red": "31",

@@ -6,11 +6,12 @@ Behaviour is on the field, so that graph, diff and reference pages are derived, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from specforge.core.making import dataclass
 
 
 class Change(Enum):

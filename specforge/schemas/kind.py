@@ -8,7 +8,7 @@ of it has to be done. Entry-point groups: `specforge.kinds` (values of `Kind`), 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any, Literal, Protocol
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
-from specforge.core.making import made_quickly
+from specforge.core.making import dataclass
 from specforge.core.queries import LookAtArtifact, LookAtPlace, LookAtReplicas, LookAtRoutes, Observation, Reading, Seen
 from specforge.core.serving import Serving
 from specforge.core.state import Resource, Status, Version
@@ -38,7 +38,6 @@ class Lifecycle(Enum):
     PLACE = "place"
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Input:
     """What a reference leads to. `spec` is None for a kept version of something no longer declared.
@@ -59,7 +58,6 @@ class Input:
         return OutputRef(self.address, key) if value is None else value
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Subject:
     """All that a kind's functions may look at.
@@ -79,7 +77,6 @@ class Subject:
     recorded_place: Place | None = None
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Part:
     """One thing with an identity: an artifact's output, a piece of evidence, a place.
@@ -96,7 +93,6 @@ class Part:
     steps: tuple[Step, ...] = ()
 
 
-@made_quickly
 @dataclass(frozen=True, slots=True)
 class Desire:
     """What should exist. The first part is the resource itself; a part named `evidence` is judged by `gate`.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from specforge.core.address import Reference
+from specforge.core.making import dataclass
 from specforge.schemas.base import Declared, Ref
 
 Path = tuple[str | int, ...]

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from specforge.core.address import Address
+from specforge.core.making import dataclass
 from specforge.core.state import (
     DropResource,
     EndRun,

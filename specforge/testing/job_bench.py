@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from specforge.core.address import Address
+from specforge.core.making import dataclass
 from specforge.core.queries import LookAtJob, Presence, Seen
 from specforge.core.steps import RunJob
 from specforge.core.values import Frozen, JobOutput, Key, Place, Run, Tree

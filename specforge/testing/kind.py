@@ -17,13 +17,14 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, RootModel, ValidationError
 
 from specforge.core import codec
 from specforge.core.address import Address
+from specforge.core.making import dataclass
 from specforge.core.queries import Presence, Reading, Seen, unreachable
 from specforge.core.steps import Publish
 from specforge.core.values import EMPTY, IDENTITY, OutputRef, StepRef, holes_in

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from specforge.core.address import Address
 from specforge.core.errors import ExecutionError
+from specforge.core.making import dataclass
 from specforge.core.queries import LookAtReplicas, Presence, Seen
 from specforge.core.steps import EnsureReplicas, Ready
 from specforge.core.values import Frozen, Key, Place, Run

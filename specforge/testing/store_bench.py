@@ -6,7 +6,6 @@ import hashlib
 import io
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +13,7 @@ import pytest
 
 from specforge.core.address import Address
 from specforge.core.errors import ExecutionError
+from specforge.core.making import dataclass
 from specforge.core.queries import FindIdentity, Query, Seen
 from specforge.core.steps import EnsurePlace, Publish, Step
 from specforge.core.values import EMPTY, Frozen, Key, Place, Tree, VersionSeries, frozen

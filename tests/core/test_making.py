@@ -1,14 +1,15 @@
-"""Frozen dataclasses with a quicker `__init__` are what they were."""
+"""Cheap frozen dataclasses are what the standard ones are."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import pickle
 
 import pytest
 
-from specforge.core.making import KeepsHash, hashed_once, made_quickly
+from specforge.core.making import KeepsHash, dataclass, hashed_once
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,8 +21,7 @@ class Usual:
     third: list[int] = dataclasses.field(default_factory=list)
 
 
-@made_quickly
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Quick:
     """The same fields."""
 
@@ -42,10 +42,75 @@ def test_it_takes_the_same_arguments():
 def test_it_is_still_a_frozen_dataclass():
     """It cannot be changed; it is compared, replaced and pickled as ever."""
     made = Quick(1, "x")
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'first'"):
         made.first = 2
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot delete field 'first'"):
+        del made.first
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.other = 2
     assert dataclasses.replace(made, second="y") == Quick(1, "y")
-    assert pickle.loads(pickle.dumps(made)) == made
+    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == made
+    assert made != Usual(1, "x")
+    assert made != Quick(1, "z")
+    assert made.__eq__(3) is NotImplemented
+    assert repr(made) == repr(Usual(1, "x")).replace("Usual", "Quick")
+    assert not hasattr(made, "__dict__")
+
+
+@dataclass(frozen=True, slots=True)
+class Hashable:
+    """A class whose fields can be hashed."""
+
+    first: int
+    second: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A class without fields."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ordered:
+    """A class whose values have an order, and a method of its own in place of a shared one."""
+
+    first: int
+    doubled: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "doubled", 2 * self.first)
+
+    def __repr__(self):
+        return f"<{self.first}>"
+
+
+@dataclass(slots=True)
+class Changeable:
+    """A class that is not frozen."""
+
+    first: int
+
+
+def test_equal_values_have_equal_hashes():
+    """With several fields, and with none."""
+    assert hash(Hashable(1, (2,))) == hash(Hashable(1, (2,))) != hash(Hashable(1))
+    assert (Nothing(), hash(Nothing()), repr(Nothing())) == (Nothing(), hash(Nothing()), "Nothing()")
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Quick(1))
+
+
+def test_what_a_class_has_of_its_own_stays():
+    """Its own methods, and what follows its making; the order is that of the fields."""
+    assert (repr(Ordered(3)), Ordered(3).doubled) == ("<3>", 6)
+    assert sorted([Ordered(3), Ordered(1)]) == [Ordered(1), Ordered(3)]
+    assert hash(Ordered(1)) == hash(Ordered(1))
+
+
+def test_what_is_not_frozen_is_left_to_the_standard_decorator():
+    """It can be changed."""
+    made = Changeable(1)
+    made.first = 2
+    assert made == Changeable(2)
 
 
 def test_a_wrong_argument_is_named():
@@ -66,8 +131,7 @@ class Counted:
 
 
 @hashed_once
-@made_quickly
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Kept(KeepsHash):
     """A class whose hash is kept."""
 

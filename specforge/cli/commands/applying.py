@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from specforge.cli.session import Session, command_line, no_collector, principal
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import PlanError
+from specforge.core.making import dataclass
 from specforge.planner.plan import Plan
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from specforge.cli.boundary import FAILED, OK
@@ -17,6 +16,7 @@ from specforge.cli.session import Session, cache_folder
 from specforge.core.address import Address
 from specforge.core.diagnostics import Severity
 from specforge.core.errors import SpecforgeError
+from specforge.core.making import dataclass
 from specforge.core.steps import Step
 from specforge.core.values import Place
 from specforge.render import text

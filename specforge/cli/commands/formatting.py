@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from specforge.cli.boundary import FAILED, OK
@@ -19,6 +18,7 @@ from specforge.cli.output import Output
 from specforge.cli.session import Session
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ConfigError
+from specforge.core.making import dataclass
 from specforge.core.source import Span
 from specforge.loading.files import matching
 from specforge.loading.project_file import DEFAULT_SPECS, PROJECT_FILE

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from specforge.cli.boundary import CHANGES, FAILED, OK
 from specforge.cli.output import Output
 from specforge.cli.session import Session, no_collector
+from specforge.core.making import dataclass
 from specforge.planner.plan import Options, Plan
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any
 
 from specforge.cli.formatting.tokens import Token, tokens_of
+from specforge.core.making import dataclass
 from specforge.loading import scalars
 
 STEP = 2

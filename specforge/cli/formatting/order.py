@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specforge.cli.formatting.tokens import Token, tokens_of
+from specforge.core.making import dataclass
 
 _STARTS = ("BlockMappingStart", "BlockSequenceStart", "FlowMappingStart", "FlowSequenceStart")
 _ENDS = ("BlockEnd", "FlowMappingEnd", "FlowSequenceEnd")

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 from specforge.cli.predicting.inputs import Body, Input, body_of
+from specforge.core.making import dataclass
 
 AT_ONCE = 4
 """Requests that are under way at the same time."""

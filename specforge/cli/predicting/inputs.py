@@ -6,11 +6,11 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ConfigError
+from specforge.core.making import dataclass
 from specforge.formats.pictures import SUFFIXES
 
 KEY = "images"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from specforge.core.digest import canonical_json
+from specforge.core.making import dataclass
 from specforge.core.steps import RunJob
 from specforge.core.values import Frozen, JobOutput, Key
 from specforge.executors.fake.faults import failed

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from specforge.core.making import dataclass
 from specforge.core.values import EMPTY, Frozen, VersionSeries
 from specforge.executors.fake.files import Files, entries_of
 from specforge.executors.storage.records import next_version, number_of

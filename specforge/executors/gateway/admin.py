@@ -6,11 +6,11 @@ import json
 import os
 import socket
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 from urllib.parse import quote
 
+from specforge.core.making import dataclass
 from specforge.core.serving import Listen
 from specforge.executors.gateway.config import ADMIN, PROBE
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from specforge.core.making import dataclass
 from specforge.core.serving import Listen
 
 BOOTSTRAP = "bootstrap.json"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from specforge.core.making import dataclass
 from specforge.core.values import Limits, Place, Tree
 from specforge.runtimes.job.slots import is_locked
 

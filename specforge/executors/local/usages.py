@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
+from specforge.core.making import dataclass
 from specforge.formats import manifest
 from specforge.formats.tree import Entry
 

@@ -12,10 +12,11 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from specforge.core.making import dataclass
 from specforge.executors.base import LogLine
 from specforge.executors.local.pool import Pool
 from specforge.executors.replicas import programs

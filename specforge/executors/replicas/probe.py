@@ -9,8 +9,9 @@ import selectors
 import socket
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from specforge.core.making import dataclass
 
 _POLL = 0.01
 _ENOUGH = 64

@@ -11,10 +11,11 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
+from specforge.core.making import dataclass
 from specforge.executors.base import CancelToken
 from specforge.executors.files import write_whole
 from specforge.executors.local.pool import Pool

@@ -12,8 +12,9 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from specforge.core.making import dataclass
 from specforge.core.steps import Publish
 from specforge.core.values import Frozen, Tree
 from specforge.executors.base import LocalTrees, StepEvent, TreeReader

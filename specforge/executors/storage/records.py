@@ -18,10 +18,11 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from specforge.core.making import dataclass
 from specforge.core.values import EMPTY, Frozen, VersionSeries, frozen
 from specforge.executors.storage.failures import damaged, no_store, unknown_format
 from specforge.formats.hashing import hash_file

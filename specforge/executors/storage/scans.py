@@ -20,11 +20,11 @@ import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from specforge.core.digest import digest_of
+from specforge.core.making import dataclass
 from specforge.core.values import Select
 from specforge.formats.folder import File, Found, Problem, read, unreadable, walk
 from specforge.formats.hashing import hash_files

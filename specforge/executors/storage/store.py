@@ -7,8 +7,9 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from specforge.core.making import dataclass
 from specforge.core.values import Place
 from specforge.executors.base import StepContext, TreeReader
 from specforge.executors.storage.disk import Disk, flock, scratch_folder

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.queries import Presence, Seen, is_single_file
-from specforge.formats.config_json import Problem, api_problems, dependency_problems
 from specforge.formats.layouts import LAYOUTS, SERVICE
 from specforge.schemas.kind import Subject
-from specforge.schemas.model.dependencies import unlocked
 from specforge.schemas.model.spec import ModelSpec
 
 _PATHS = "`inference` is relative to the project: a `customize_service.py`, or a folder that holds one"
@@ -19,10 +17,10 @@ _PATHS = "`inference` is relative to the project: a `customize_service.py`, or a
 
 def diagnostics_of(subject: Subject, engine: Any, apis: Any, dependencies: Any) -> tuple[Diagnostic, ...]:
     """Return every problem: of the engine, of what goes into config.json and is not locked, of the inference code."""
-    problems: list[Problem] = [] if apis is None else api_problems(apis, ("apis",))
-    problems += dependency_problems(dependencies, ("dependencies",))
-    lacking = () if problems else unlocked(subject, engine)
-    return (*_engine(subject, engine), *_config(subject, problems), *lacking, *_inference(subject))
+    told = list(_engine(subject, engine))
+    if apis is not None or dependencies:
+        told += _of_config(subject, engine, apis, dependencies)
+    return (*told, *_inference(subject))
 
 
 def _engine(subject: Subject, engine: Any) -> Iterator[Diagnostic]:
@@ -36,10 +34,18 @@ def _engine(subject: Subject, engine: Any) -> Iterator[Diagnostic]:
         yield Diagnostic("SF226", "Unknown engine", detail, hint=hint, address=subject.address, path=("training",))
 
 
-def _config(subject: Subject, problems: Sequence[Problem]) -> Iterator[Diagnostic]:
+def _of_config(subject: Subject, engine: Any, apis: Any, dependencies: Any) -> Iterator[Diagnostic]:
+    """Load what most Models do without only for those that do not."""
+    from specforge.formats.config_json import api_problems, dependency_problems
+    from specforge.schemas.model.dependencies import unlocked
+
+    problems = [] if apis is None else api_problems(apis, ("apis",))
+    problems += dependency_problems(dependencies, ("dependencies",))
     for each in problems:
         detail = f"`{each.where}` {each.text}"
         yield Diagnostic("SF227", "Not for a config.json", detail, hint=None, address=subject.address, path=each.path)
+    if not problems:
+        yield from unlocked(subject, engine)
 
 
 def _inference(subject: Subject) -> Iterator[Diagnostic]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from specforge.core.address import Address, Reference
 from specforge.core.diagnostics import Diagnostic
+from specforge.core.making import dataclass
 from specforge.formats.config_json import Package
 from specforge.formats.config_json.versions import meets, normal_name, requirement_of
 from specforge.runtimes import server_of

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from specforge.formats.config_json.versions import is_version
 from specforge.schemas.base import Change, Declared, Ref, Spec, VersionName
 from specforge.schemas.units import Memory
 
@@ -20,6 +19,8 @@ PackageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9
 
 
 def _version(text: str) -> str:
+    from specforge.formats.config_json.versions import is_version  # few Models have dependencies
+
     if not is_version(text):
         raise PydanticCustomError(
             "version", "`{text}` is not the version of a Python package, such as `1.10` or `2.0rc1`", {"text": text}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -20,6 +19,8 @@ Replicas = Annotated[int, Field(ge=1, le=MAX_REPLICAS)]
 
 
 def _host(text: str) -> str:
+    import ipaddress  # the default needs no check
+
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
