@@ -112,3 +112,19 @@ def test_head(pictures):
     """HEAD is GET without its body."""
     answer = pictures.ask("HEAD")
     assert (answer.status, answer.text) == (200, "")
+
+
+def test_a_caller_that_asks_first(shared_bench, pictures):
+    """Who waits for `100 Continue` gets it, before the body is sent and not with the answer."""
+    body = shared_bench.form(("images", "p.png", shared_bench.png(0, 0, 9, 0)))
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary={shared_bench.boundary}\r\n"
+    head += f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    with pictures.connect() as client:
+        client.sendall(head.encode())
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b'"predicted_label":"2"' in answer
