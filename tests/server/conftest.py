@@ -121,7 +121,7 @@ class Served:
         command = [sys.executable, *program, f"--package={folder}", *options]
         if not any(each.startswith("--port") for each in options):
             command.append("--socket=s")
-        path = os.pathsep.join([str(ROOT), str(folder / "library")])
+        path = os.pathsep.join(filter(None, [str(ROOT), str(folder / "library"), os.environ.get("PYTHONPATH")]))
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": path}
