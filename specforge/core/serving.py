@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specforge.core.address import Address
 from specforge.core.digest import digest_of
+from specforge.core.making import dataclass
 from specforge.core.values import Place
+
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 """The hosts that stand for all addresses of a machine, each with one at which it can be called."""
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +21,11 @@ class Listen:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
     def clashes(self, other: Listen) -> bool:
         """Whether both cannot be listened at at once on one machine."""
         hosts = {self.host, other.host}
         return self.port == other.port and (len(hosts) == 1 or not hosts.isdisjoint(EVERYWHERE))
-
 
     @property
     def url(self) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import PlanError
+from specforge.core.making import dataclass
 from specforge.core.state import LockInfo, Note, PutResource, Resource
 from specforge.core.values import Frozen, Key
 from specforge.engine.events import Reporter, Sink
-from specforge.engine.observe import Places
 from specforge.engine.handover import under_way
+from specforge.engine.observe import Places
 from specforge.engine.parts import perform_step
 from specforge.engine.session import ApplySettings, Interrupts, Session
 from specforge.engine.writer import StateWriter

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from specforge.core import codec
@@ -17,6 +17,7 @@ from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.digest import canonical_json, identity_of
 from specforge.core.errors import Cancelled, ExecutionError, Lost, SpecforgeError
+from specforge.core.making import dataclass
 from specforge.core.queries import FindIdentity, LookAtArtifact, Presence, Seen
 from specforge.core.state import EndRun, Intent, Note, Resource
 from specforge.core.steps import Publish, RunJob, Step, place_of_step

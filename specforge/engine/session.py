@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from specforge.core.address import Address
 from specforge.core.diagnostics import Diagnostic
 from specforge.core.errors import ExecutionError
+from specforge.core.making import dataclass
 from specforge.core.state import PutResource, Resource, State, StateChange
 from specforge.core.values import EMPTY, Hole, OutputRef, map_holes
 from specforge.engine.events import Reporter, Sink
@@ -87,8 +88,8 @@ class Session:
     resources: dict[Address, Resource]
     attempts: dict[str, int]
     outputs: dict[Address, Mapping[str, Any]] = field(default_factory=dict)
-    guard: threading.Lock = field(default_factory=threading.Lock)
     early: Mapping[Address, tuple[Address, ...]] = field(default_factory=dict)
+    guard: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def begin(cls, plan: Plan, state: State, operation: str, means: Means) -> Session:

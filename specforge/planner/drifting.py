@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specforge.core.address import Address
+from specforge.core.making import dataclass
 from specforge.core.queries import LookAtArtifact, LookAtPlace, Observation, Presence, Query, Seen, place_of
 from specforge.core.serving import ReplicaGroup
 from specforge.core.state import Resource, State
@@ -76,9 +77,9 @@ def _of(resource: Resource, name: str, query: Observation, seen: Seen) -> Drift 
         return _artifact_drift(resource, name, seen)
     if isinstance(query, LookAtPlace):
         return place_drift(resource.address, query.place, seen)
-    if name == "routes":
     if resource.intent is not None:
         return None  # what an interrupted change of a service began may be in any state
+    if name == "routes":
         return routes_drift(resource, seen)
     group = next((each for each in resource.groups if each.name == name), None)
     return None if group is None else group_drift(resource.address, group, seen)

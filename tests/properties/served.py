@@ -15,6 +15,7 @@ from specforge.core.errors import PlanError
 from specforge.core.serving import Listen
 from specforge.core.state import Resource
 from specforge.core.values import Place
+from specforge.engine.handover import addresses_held
 from specforge.engine.holding import start, stop
 from specforge.engine.planning import look_for_drift
 from specforge.engine.session import ApplySettings
@@ -197,9 +198,9 @@ class Services:
 
     def _awaited(self, plan: Plan) -> Iterator[tuple[Address, set[int]]]:
         changes = {each.address: each for each in plan.pending}
-        ports = {address: _port(each) for address, each in self.recorded().items()}
+        held = {a: {each.port for each in addresses_held(r.outputs)} for a, r in self.recorded().items()}
         for address, record in self.recorded().items():
-            change, port = changes.get(address), ports[address]
+            change, port = changes.get(address), _port(record)
             if record.held is not None or port is None or not self.world.answered(address, port):
                 continue
             if change is None:
@@ -210,8 +211,9 @@ class Services:
             if not all(change.place.is_at(each) for each in (record.place, *(g.place for g in record.groups))):
                 continue  # it is moved
             wished = change.serving.listen.port
-            takers = [a for a, c in changes.items() if a != address and c.serving and c.serving.listen.port == port]
-            if any(ports.get(each) == wished for each in takers):
+            wishes = {a: c.serving.listen.port for a, c in changes.items() if c.serving and a != address}
+            takers = [each for each, its in wishes.items() if its in held[address]]
+            if any(wished in held.get(each, ()) for each in takers):
                 continue  # two exchange their ports: one of them has to give its own up first
             yield address, {port, wished}
 
@@ -225,6 +227,11 @@ class Services:
         assert {at for at, group in serving.groups.items() if group.replicas} <= groups
         routes = {each.outputs.get("route") for each in recorded}
         assert {name for _, name in serving.routes} <= routes
+
+    def drift(self) -> list[str]:
+        """What drifted, and what cannot be reached."""
+        report = look_for_drift(self.user.state, "default", KINDS, FakeExecutors(self.world), self.world.clock())
+        return [*(f"{each.address}: {each.what}" for each in report.drift), *map(str, report.unreachable)]
 
     def converge(self) -> None:
         """Without faults, a few applies leave an empty plan and no drift, and the next one starts nothing."""
@@ -243,8 +250,7 @@ class Services:
             if plan.empty:
                 break
         nothing_goes_on(self.user)
-        report = look_for_drift(self.user.state, "default", KINDS, FakeExecutors(self.world), self.world.clock())
-        assert (report.drift, report.unreachable) == ((), ())
+        assert self.drift() == []
         started = dict(self.world.serving.starts)
         self.user.apply()
         assert dict(self.world.serving.starts) == started

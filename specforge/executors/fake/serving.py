@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count as count_from
 from typing import TYPE_CHECKING, Literal
 
 from specforge.core.errors import Cancelled
+from specforge.core.making import dataclass
 from specforge.core.queries import LookAtReplicas, LookAtRoutes, Presence, Seen
 from specforge.core.serving import Listen
 from specforge.core.steps import EnsureReplicas, SetRoutes
