@@ -224,9 +224,10 @@ def test_a_failed_job_says_why(source, tmp_path):
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert failure.read_text() == "1 of 16 pictures cannot be published: `cat/bad.png`: the file is empty\n" + (
-        "hint: mend them, take them away, or name them in `.specignore`\n"
-    )
+    assert failure.read_text().splitlines() == [
+        "1 of 16 pictures cannot be published: `cat/bad.png`: the file is empty",
+        "hint: mend them, take them away, or name them in `.specignore`",
+    ]
     assert done.stderr == "1 of 16 pictures cannot be published:\n  `cat/bad.png`: the file is empty\n"
 
 
