@@ -95,6 +95,7 @@ def state_is_true(user: User) -> None:
                 assert evidence[version.evidence.build].facts == version.evidence.figures
         if resource.current_version is not None and resource.current_version.status is Status.READY:
             current = resource.current_version
+            assert resource.place is not None
             assert not user.world.store(resource.place).builds[current.identity][current.build].gone
             assert current.status is not Status.UNJUDGED
 
@@ -104,7 +105,7 @@ def references_are_true(user: User, *, settled: bool) -> None:
     held, recorded, begun, removed = set(), set(), set(), set()
     for at, store in user.world.stores.items():
         for (identity, build), holders in store.references.items():
-            mine = holders.get(user.state.ref.lineage)
+            mine = holders.get(str(user.state.ref.lineage))
             held |= {(address, identity, at, build) for address in (mine.addresses if mine else ())}
     for address, resource in user.state.resources.items():
         if resource.intent is not None:
