@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import INFERENCE, SERVE, Served
+from shopfront import INFERENCE, SERVE, Served
 from workshop import BOOT, DATA, PLACES, PROJECT, QUICKSTART, TRAIN, Workshop, png
 
 

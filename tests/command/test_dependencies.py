@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from served import INFERENCE, ask
+from shopfront import INFERENCE, ask
 
 from specforge.formats import config_json
 from specforge.loading.lockfile import read_lock

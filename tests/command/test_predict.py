@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from served import Served, ask
+from shopfront import Served, ask
 
 
 def test_pictures_folders_and_json(served: Served) -> None:

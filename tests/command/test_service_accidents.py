@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from served import ask
+from shopfront import ask
 from workshop import until
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from served import ask
+from shopfront import ask
 
 
 def test_the_logs_of_a_service_are_those_of_its_replicas(served):

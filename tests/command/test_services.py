@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from served import Load, ask
+from shopfront import Load, ask
 from workshop import until
 
 
@@ -101,7 +101,7 @@ def test_replicas_are_added_and_taken_away(served):
 
 def test_another_port_is_another_address(served):
     """The replicas stay; the old address is given up."""
-    from served import free_port
+    from shopfront import free_port
 
     port = free_port()
     served.edit("specs/serve.yaml", f"port: {served.port}", f"port: {port}")

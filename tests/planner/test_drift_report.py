@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from paper import KINDS, NOW, Paper
-from test_services import Served
+from test_service_fates import Served
 
 from specforge.core.address import Address
 from specforge.core.queries import LookAtArtifact, Presence, Query, Seen
