@@ -44,7 +44,6 @@ def shares(value: int) -> list[dict[str, Any]] | None:
 
 
 EDITS: dict[str, Callable[[Services, int], None]] = {
-    "none": lambda *_: None,
     "parameter": parameter,
     "options": of_service(request=lambda value: {"queue": 5 + value}),
     "replicas": of_service(replicas=lambda value: 1 + value),
@@ -63,13 +62,12 @@ EDITS: dict[str, Callable[[Services, int], None]] = {
 
 @dataclass(frozen=True)
 class Episode:
-    """One command of the user: an edit, something befalls the world, then a command in which something may go wrong."""
+    """One command of the user: edits, something befalls the world, then a command in which something may go wrong."""
 
-    edit: str
-    value: int
+    edits: list[tuple[str, int]]
     befalls: str
     whom: int
-    bad: str | None
+    bad: tuple[str, int] | None
     fault: Fault | None
     point: int
     commit: str | None
@@ -84,11 +82,10 @@ BEFALLS = ["nothing"] * 6 + ["group", "replica", "gateway", "routes", "restart",
 
 episodes = st.builds(
     Episode,
-    edit=st.sampled_from(list(EDITS)),
-    value=st.integers(0, 5),
+    edits=st.lists(st.tuples(st.sampled_from(list(EDITS)), st.integers(0, 5)), max_size=3),
     befalls=st.sampled_from(BEFALLS),
     whom=st.integers(0, 5),
-    bad=st.sampled_from([None, None, None, "unready", "crashing"]),
+    bad=st.none() | st.none() | st.tuples(st.sampled_from(["unready", "crashing"]), st.integers(5, 7)),
     fault=FAULTS,
     point=st.integers(0, 24),
     commit=COMMITS,
@@ -101,12 +98,13 @@ episodes = st.builds(
 def play(services: Services, episode: Episode) -> None:
     """Run one command in which the fault may strike."""
     user, serving = services.user, services.user.world.serving
-    EDITS[episode.edit](services, episode.value)
+    for edit, value in episode.edits:
+        EDITS[edit](services, value)
     services.befall(episode.befalls, episode.whom)
-    known = set(serving.groups)
-    word = f"--queue={5 + episode.value // 2}"
-    if episode.bad is not None and not any(word in serving.groups[each].run.argv for each in known):
-        getattr(serving, episode.bad).add(word)
+    how, queue = episode.bad or ("", 0)
+    word = f"--queue={queue}"
+    if how and not any(word in group.run.argv for group in serving.groups.values()):
+        getattr(serving, how).add(word)  # what is started with this option never gets ready
 
     def apply(**options: Any) -> None:
         plan = user.plan(**options)
