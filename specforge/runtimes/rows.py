@@ -15,7 +15,7 @@ def picture_row(picture: Path | BinaryIO, name: str, model: str, width: int | No
     A picture of another size than the model wants is refused before it is decoded.
     """
     import numpy as np
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(picture) as image:
@@ -33,6 +33,8 @@ def picture_row(picture: Path | BinaryIO, name: str, model: str, width: int | No
         raise
     except Image.DecompressionBombError as error:
         raise InputError(f"`{name}` is too large a picture: {error}") from error
+    except UnidentifiedImageError as error:  # its own words name an object in memory
+        raise InputError(f"`{name}` cannot be read as a picture: its format is not known") from error
     except Exception as error:
         # A decoder that is given anything at all raises anything at all: struct.error, IndexError, SyntaxError, …
         raise InputError(f"`{name}` cannot be read as a picture: {error}") from error

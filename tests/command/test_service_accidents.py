@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from shopfront import ask
-from workshop import until
+from workshop import png, until
 
 
 def pid_of(served, word: str) -> int:
@@ -169,6 +170,44 @@ def test_a_published_object_that_is_lost_is_made_again(served, deleted):
     served.drift(code=0)
     assert served.is_clean()
     assert served.processes() == before
+
+
+def test_a_lost_version_that_comes_out_otherwise_is_a_new_one(declared):
+    """Each training leaves other bytes: what is lost cannot come back, so a new version takes its place everywhere."""
+    declared.edit("code/train.py", 'write_text(options["C"])', "write_text(os.urandom(4).hex())")
+    declared.spec("apply", "--yes")
+    label = ask(declared.port)
+    (model,) = [path for content, path in _objects(declared).items() if content == label]
+    model.chmod(0o644)
+    model.unlink()
+    assert declared.drift(code=2)["drift"]
+    declared.spec("apply", "--yes")
+    assert (declared.current("training.digits"), declared.current("model.digits")) == ("V0002", "0.0.2")
+    assert ask(declared.port) not in (label, "")
+    recorded = json.loads(declared.spec("show", "training.digits", "--json").stdout)["recorded"]
+    statuses = {each["version"]: (each["status"], each["reproducible"]) for each in recorded["versions"]}
+    assert statuses["V0001"] == ("lost", "no")
+    declared.drift(code=0)
+    assert declared.is_clean()
+
+
+def test_a_lost_version_that_is_pinned_and_whose_source_moved_on_is_an_error(served):
+    """It names who pins it, and the place in the file."""
+    served.edit("specs/train.yaml", "inputs: {data: digits}", "inputs: {data: digits@V001}")
+    served.write("data/digits/1/more.png", png(7))
+    served.spec("apply", "--yes")
+    assert served.current("dataset.digits") == "V002"
+    store = served.root / ".specforge/artifacts"
+    (identity,) = [
+        each["identity"]
+        for each in json.loads(served.spec("show", "dataset.digits", "--json").stdout)["recorded"]["versions"]
+        if each["version"] == "V001"
+    ]
+    (tree,) = json.loads((store / "identities" / identity / "1").read_text())["trees"].values()
+    (store / "objects" / tree[:2] / tree).unlink()
+    refused = served.spec("plan", code=1)
+    assert "dataset.digits@V001 are gone" in refused.stdout + refused.stderr
+    assert "specs/train.yaml:13" in refused.stdout + refused.stderr
 
 
 def test_a_hold_is_no_drift(served):

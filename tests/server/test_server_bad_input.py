@@ -96,7 +96,7 @@ def test_no_picture(pictures):
     """422, with the file's name."""
     answer = pictures.form(("images", "notes.txt", b"no picture at all"))
     assert answer.status == 422
-    assert answer.error.startswith("`notes.txt` cannot be read as a picture")
+    assert answer.error == "`notes.txt` cannot be read as a picture: its format is not known"
     assert "/" not in answer.error.replace("`notes.txt`", "")
 
 
