@@ -175,8 +175,8 @@ class Planning:
         known = None if record is None else record.version(edge.version)
         if edge.target not in self.project.resources:
             self._warn_undeclared(edge)
-        if record is not None and known is not None:
-            return self._kept_version(edge, record, known)
+        if record is not None and record.place is not None and known is not None:
+            return self._kept_version(edge, record.place, known)
         store = self._store_for(edge)
         kind = self.project.kinds.by_prefix[edge.target.kind]
         if store is None or edge.version is None or kind.version_pattern is None:
@@ -201,15 +201,14 @@ class Planning:
             return Settled(None, blocked=f"there is no {edge.target}@{edge.version}")
         return Settled(None, found_outputs(store, seen, str(seen.facts.get("identity")), edge.version))
 
-    def _kept_version(self, edge: Edge, record: Resource, known: Version) -> Settled:
+    def _kept_version(self, edge: Edge, place: Place, known: Version) -> Settled:
         """Resolve a pinned version that is recorded; that its data are gone is noted, see `refuse_lost_pins`."""
-        if record.place is not None:
-            seen = self.ask(LookAtArtifact(record.place, known.identity, known.build))
-            if seen is None:
-                return UNSETTLED
-            if seen.presence is Presence.ABSENT:
-                self.lost_pins.append((edge, record.place, known))
-        return Settled(None, version_outputs(record.place, known))
+        seen = self.ask(LookAtArtifact(place, known.identity, known.build))
+        if seen is None:
+            return UNSETTLED
+        if seen.presence is Presence.ABSENT:
+            self.lost_pins.append((edge, place, known))
+        return Settled(None, version_outputs(place, known))
 
     def refuse_lost_pins(self) -> None:
         """Refuse what is pinned and lost, unless just that is made again: known once all is settled."""

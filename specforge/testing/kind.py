@@ -41,7 +41,8 @@ _REGISTRY = {**codec.CORE, **codec.registry_of(kind_module)}
 class Edit:
     """Another valid value for the field at `path` (keys and indices) of subject number `base`.
 
-    `inputs` and `facts`: what the field's reference or reading leads to then, in place of the subject's.
+    `inputs` and `facts`: what the field's reference or reading leads to then, in place of the subject's. `also`: other
+    fields that have to change with it, by their paths.
     """
 
     path: tuple[str | int, ...]
@@ -49,6 +50,7 @@ class Edit:
     inputs: Mapping[str, Input] = field(default_factory=dict)
     facts: Mapping[str, Seen] = field(default_factory=dict)
     base: int = 0
+    also: Mapping[tuple[str | int, ...], Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{'.'.join(map(str, self.path))} = {self.value!r}"
@@ -233,7 +235,7 @@ class KindContract:
                 assert [*map(_recipe, before.parts)] == [*map(_recipe, after.parts)], str(edit)
                 assert before.outputs == after.outputs, str(edit)
             else:
-                assert before.outputs != after.outputs, f"{edit} has the rule `{rule.value}` but changes nothing"
+                assert _told(before) != _told(after), f"{edit} has the rule `{rule.value}` but changes nothing"
 
     # ---- machinery ----
 
@@ -252,10 +254,11 @@ class KindContract:
 
     def _edited(self, subject: Subject, edit: Edit) -> Subject:
         document = subject.spec.model_dump(mode="json", by_alias=True)
-        at = document
-        for key in edit.path[:-1]:
-            at = at[key]
-        at[edit.path[-1]] = edit.value
+        for path, value in {edit.path: edit.value, **edit.also}.items():
+            at = document
+            for key in path[:-1]:
+                at = at[key]
+            at[path[-1]] = value
         spec: Declared = self.kind.spec.model_validate(document)
         inputs, facts = {**subject.inputs, **edit.inputs}, {**subject.facts, **edit.facts}
         return replace(subject, spec=spec, inputs=inputs, facts=facts)
@@ -277,6 +280,11 @@ def _refused(spec: type[BaseModel], document: Mapping[str, Any]) -> list[tuple[s
     except ValidationError as error:
         return [each["loc"] for each in error.errors()]
     return []
+
+
+def _told(desire: Desire) -> tuple[Any, ...]:
+    """Return what a change in place can be seen by: outputs, and of a service how it is served, by what, and where."""
+    return desire.outputs, desire.serving, desire.place, [*map(_recipe, desire.parts)]
 
 
 def _recipe(part: Part) -> tuple[str, int, Any]:

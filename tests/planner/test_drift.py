@@ -304,3 +304,22 @@ def test_a_place_that_has_no_name_or_no_store_is_a_bug_of_its_kind(paper: Paper)
         )
         with pytest.raises(AssertionError, match=address):
             paper.plan()
+
+
+def test_a_found_version_that_cannot_be_looked_at_is_not_decided(applied: Paper) -> None:
+    """The store names it and then does not answer: neither reused nor made again."""
+    applied.edit("training.digits", "parameters.C", 5)
+    applied.apply()
+    applied.edit("training.digits", "parameters.C", 10)
+    first = applied.record("training.digits").version("V0001")
+    answer = applied.world.answer
+
+    def silent(query: Query) -> Seen:
+        if isinstance(query, LookAtArtifact) and query.identity == first.identity:
+            return unreachable("connection refused")
+        return answer(query)
+
+    applied.world.answer = silent
+    plan = applied.plan()
+    assert actions(plan) == {}
+    assert "cannot be reached" in change_of(plan, "training.digits").note

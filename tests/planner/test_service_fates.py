@@ -228,7 +228,7 @@ def test_more_replicas_are_added_to_the_group(served: Served) -> None:
     served.edit("service.digits", "replicas", 3)
     change = of(served.plan())
     assert (change.work, verbs(change), change.repoint) == (("scale",), {"replicas-0": "make"}, False)
-    assert words(change) == ["replicas: 1 → 3"]
+    assert words(change) == ["replicas: None → 3"]
 
 
 def test_another_port_only_re_points(served: Served) -> None:

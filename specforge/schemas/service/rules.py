@@ -34,7 +34,7 @@ def wanted(subject: Subject) -> tuple[Wanted, ...]:
     """Return the models of a service, in the order in which they are written."""
     spec: ServiceSpec = subject.spec
     if spec.serves is None:
-        return (Wanted((SERVED_ALONE,), subject.inputs[SERVED_ALONE], WHOLE, spec.replicas),)
+        return (Wanted((SERVED_ALONE,), subject.inputs[SERVED_ALONE], WHOLE, spec.replicas or 1),)
     return tuple(
         Wanted(("serves", index, "model"), subject.inputs[f"serves.{index}.model"], each.weight, each.replicas)
         for index, each in enumerate(spec.serves)

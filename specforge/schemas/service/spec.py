@@ -103,8 +103,8 @@ class ServiceSpec(Declared):
     serves: Annotated[list[Served] | None, Field(min_length=1, max_length=MAX_SHARES), Change.UPDATE] = None
     """Several models or versions, each with its share of the requests."""
 
-    replicas: Annotated[Replicas, Change.UPDATE] = 1
-    """How many replicas answer, where `model` is given."""
+    replicas: Annotated[Replicas | None, Change.UPDATE] = None
+    """How many replicas answer, where `model` is given; default: one."""
 
     host: Annotated[str, AfterValidator(_host), Change.UPDATE] = "127.0.0.1"
     """Address of the machine to listen at; `0.0.0.0` for all of them."""
@@ -153,5 +153,5 @@ class ServiceSpec(Declared):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise PydanticCustomError("serves", "`{name}` is in `serves` twice; add its weights up", {"name": twice})
-        if "replicas" in self.model_fields_set:
+        if self.replicas is not None:
             raise PydanticCustomError("serves", "with `serves`, `replicas` is said of each of them")
