@@ -25,9 +25,12 @@ CLAIMS = "claims"
 """The output of a service under way: where it may listen, beside where it did before."""
 
 
-def under_way(session: Session, work: str, part: str = "[]") -> Intent:
-    """Return the intent of a change of a service: while it stands, what there is may be anything, and is no drift."""
-    return Intent(session.operation, SERVE, "", 0, part, (), session.clock(), work)
+def under_way(session: Session, work: str) -> Intent:
+    """Return the intent of a change of a service: while it stands, what there is may be anything, and is no drift.
+
+    It holds no part: what was begun is in the record's groups, and whoever comes next goes by those.
+    """
+    return Intent(session.operation, SERVE, "", 0, "[]", (), session.clock(), work)
 
 
 def order_handovers(

@@ -6,7 +6,6 @@ no kind.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import repeat
@@ -43,7 +42,7 @@ def serve(session: Session, change: Change, resource: Resource) -> Outcome:
     if _is_as_wished(change, resource, wished):
         session.put(_recorded(session, change, resource, wished))
         return Outcome("cut off" if change.if_changed else "done", words=_words(serving))
-    _begin(session, resource, place, parts, serving.listen)
+    _begin(session, resource, place, wished, serving.listen)
     try:
         for group, part in parts.items():
             _start(session, change, part, group)
@@ -114,18 +113,17 @@ def _is_as_wished(change: Change, resource: Resource, wished: tuple[ReplicaGroup
 
 
 def _begin(
-    session: Session, resource: Resource, place: Place, parts: Mapping[ReplicaGroup, Part], listen: Listen
+    session: Session, resource: Resource, place: Place, wished: tuple[ReplicaGroup, ...], listen: Listen
 ) -> None:
     """Record what may be there from now on, before the first effect."""
     known = {each.name for each in resource.groups}
-    begun = tuple(replace(each, weight=0) for each in parts if each.name not in known)
-    body = json.dumps([codec.encode(part) for part in parts.values()], ensure_ascii=False)
+    begun = tuple(replace(each, weight=0) for each in wished if each.name not in known)
     claims = tuple(dict.fromkeys((*resource.outputs.get(CLAIMS, ()), str(listen))))
     outputs = resource.outputs.with_(route=route_name(session.lineage, resource.address), **{CLAIMS: claims})
     before = replace(resource, place=resource.place or place, outputs=outputs)
     session.put(
-        replace(before, groups=(*resource.groups, *begun), intent=under_way(session, "serve", body)),
-        *map(_note, parts, repeat(resource)),
+        replace(before, groups=(*resource.groups, *begun), intent=under_way(session, "serve")),
+        *map(_note, wished, repeat(resource)),
     )
 
 
