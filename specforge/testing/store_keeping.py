@@ -37,7 +37,9 @@ class KeepingContract(StoreMaker):
         outputs = store.publish(A)
         store.publish(A, lineage="theirs", series=VersionSeries("other-project", "dataset", "digits", "V{:03d}"))
         store.perform(Release(store.place, FIRST, 1))
-        detail = failed(store, Unpublish(store.place, FIRST, 1)).diagnostics[0].detail
+        refused = failed(store, Unpublish(store.place, FIRST, 1))
+        assert refused.refusal, "a removal stops at an error, and goes on after a refusal"
+        detail = refused.diagnostics[0].detail
         assert "other-project" in detail
         assert "dataset.digits" in detail
         assert "theirs" in detail

@@ -298,6 +298,9 @@ def test_environments_share_a_store(done):
     assert done.current("training.digits", "--env", "prod") == "V0001"
     refused = done.spec("destroy", "--yes", "--env", "dev", "--delete-artifacts", code=1)
     assert "dataset.digits" in refused.stdout + refused.stderr
+    assert "the data are kept: others use them" in refused.stdout
+    assert "skipped" not in refused.stdout.lower()  # what nobody else uses goes all the same
+    assert done.spec("state", "list", "--env", "dev").stdout == "Nothing is recorded.\n"
     assert done.spec("plan", "--env", "prod", "--detailed-exitcode")
     done.edit("specs/train.yaml", "C: 10.0", "C: 6.0")
     done.spec("apply", "--yes", "--env", "prod")

@@ -44,7 +44,8 @@ def changed(where: str, path: str | None = None) -> ExecutionError:
 def in_use(identity: str, build: int, holders: Iterable[str]) -> ExecutionError:
     """Others still refer to the data that should go."""
     detail = f"{identity[:12]}, build {build}, is still used by {', '.join(holders)}"
-    return fail("SF424", "Still in use", detail, "destroy or forget it there first")
+    found = Diagnostic("SF424", "Still in use", detail, hint="destroy or forget it there first")
+    return ExecutionError(found, refusal=True)
 
 
 def damaged(where: str, path: str) -> ExecutionError:
